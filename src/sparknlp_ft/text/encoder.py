@@ -1,0 +1,226 @@
+"""From texts to model inputs: the one tokenisation that training, evaluation and scoring share.
+
+Two steps, because they happen at different times: ``tokenize`` turns texts into full token ids without special tokens
+(once, in Spark, kept in the snapshot; or on the fly in scoring); ``assemble`` cuts them to ``max_length`` with the
+window and adds the special tokens as the tokenizer itself would (at batch time).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sparknlp_ft.config import TextConfig
+from sparknlp_ft.errors import ConfigError, ModelError
+from sparknlp_ft.text.windows import get_window
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+#: Files that, together, decide what a tokenizer does.
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One row's model inputs. ``type_ids`` is None where the model takes none. Both int32, shape [length]."""
+
+    ids: np.ndarray
+    type_ids: np.ndarray | None
+    truncated: bool
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """The special tokens around one text, or around and between two, with their token types."""
+
+    prefix: tuple[int, ...]
+    middle: tuple[int, ...]
+    suffix: tuple[int, ...]
+    types: tuple[int, int, int, int, int] | None  # of prefix, first, middle, second, suffix
+
+    @property
+    def count(self) -> int:
+        return len(self.prefix) + len(self.middle) + len(self.suffix)
+
+
+class TextEncoder:
+    """Tokenizer, window and maximal length of one model.
+
+    Args:
+        tokenizer: A tokenizer of transformers.
+        config: ``max_length`` and window.
+
+    Raises:
+        ConfigError: ``max_length`` leaves no room for text, or is more than the model takes.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, config: TextConfig) -> None:
+        self.tokenizer = tokenizer
+        self.config = config
+        self.window = get_window(config.window)
+        with_types = "token_type_ids" in tokenizer.model_input_names
+        self.single = _probe_single(tokenizer, with_types)
+        self.pair = _probe_pair(tokenizer, with_types)
+        if config.max_length <= self.pair.count:
+            raise ConfigError(
+                f"text.max_length: {config.max_length} leaves no room beside {self.pair.count} special tokens; "
+                f"take at least {self.pair.count + 2}"
+            )
+        if config.max_length > tokenizer.model_max_length:
+            raise ConfigError(
+                f"text.max_length: {config.max_length} is more than the {tokenizer.model_max_length} tokens this model takes; "
+                f"set text.max_length={tokenizer.model_max_length} or less"
+            )
+
+    @classmethod
+    def load(cls, model_dir: str | Path, config: TextConfig) -> TextEncoder:
+        """Read the tokenizer of a model folder (no code of the folder is run).
+
+        Raises:
+            ModelError: The folder has no tokenizer that can be read.
+        """
+        return cls(load_tokenizer(model_dir), config)
+
+    @property
+    def pad_id(self) -> int:
+        return int(self.tokenizer.pad_token_id or 0)
+
+    def tokenize(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Return each text's full token ids, without special tokens; int32, one array of its own length per text."""
+        if not len(texts):
+            return []
+        encoded = self.tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        return [np.asarray(ids, dtype=np.int32) for ids in encoded["input_ids"]]
+
+    def assemble(self, ids: np.ndarray, pair: np.ndarray | None = None, *, seed: Sequence[int] = (0,)) -> Inputs:
+        """Cut to ``max_length`` and add the special tokens.
+
+        Args:
+            ids: Full token ids of the text, without specials.
+            pair: The same of the second text, if there is one.
+            seed: What a random window is seeded by: (seed, epoch, row) in training, (seed, row) elsewhere.
+        """
+        special = self.single if pair is None else self.pair
+        budget = self.config.max_length - special.count
+        if pair is None:
+            first, second = self._cut(ids, budget, seed), None
+            kept, whole = len(first), len(ids)
+        else:
+            share = _longest_first(len(ids), len(pair), budget)
+            first, second = self._cut(ids, share[0], seed), self._cut(pair, share[1], seed)
+            kept, whole = len(first) + len(second), len(ids) + len(pair)
+        parts = [special.prefix, first, special.middle, () if second is None else second, special.suffix]
+        joined = np.concatenate([np.asarray(part, dtype=np.int32) for part in parts])
+        return Inputs(joined, _type_ids(parts, special), truncated=kept < whole)
+
+    def _cut(self, ids: np.ndarray, budget: int, seed: Sequence[int]) -> np.ndarray:
+        if len(ids) <= budget:
+            return ids
+        return self.window(ids, budget, self.config.window_params, np.random.default_rng([abs(int(s)) for s in seed]))
+
+
+def load_tokenizer(model_dir: str | Path) -> PreTrainedTokenizerBase:
+    """Read the tokenizer of a local model folder.
+
+    Raises:
+        ModelError: The folder has none, or it cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(model_dir), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"no tokenizer can be read from {str(model_dir)!r}: {error}. Save one beside the model.") from error
+
+
+def tokenizer_fingerprint(model_dir: str | Path) -> str:
+    """Return a digest of the tokenizer's files: two folders with equal digests tokenise alike."""
+    digest = hashlib.sha256()
+    for name in TOKENIZER_FILES:
+        path = Path(model_dir) / name
+        if path.is_file():
+            digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _probe_single(tokenizer: PreTrainedTokenizerBase, with_types: bool) -> SpecialTokens:
+    """Read off where special tokens go, by encoding a probe: right for any tokenizer, whatever its template."""
+    bare = _bare(tokenizer, "a")
+    full = tokenizer("a")
+    at = _find(bare, full["input_ids"])
+    prefix, suffix = full["input_ids"][:at], full["input_ids"][at + len(bare) :]
+    types = None
+    if with_types:
+        kinds = full["token_type_ids"]
+        types = (kinds[0], kinds[at], kinds[at], kinds[at], kinds[-1])
+    return SpecialTokens(tuple(prefix), (), tuple(suffix), types)
+
+
+def _probe_pair(tokenizer: PreTrainedTokenizerBase, with_types: bool) -> SpecialTokens:
+    first, second = _bare(tokenizer, "a"), _bare(tokenizer, "b")
+    full = tokenizer("a", "b")
+    ids = full["input_ids"]
+    start = _find(first, ids)
+    after = start + len(first)
+    other = after + _find(second, ids[after:])
+    types = None
+    if with_types:
+        kinds = full["token_type_ids"]
+        middle = kinds[after] if other > after else kinds[start]
+        types = (kinds[0], kinds[start], middle, kinds[other], kinds[-1])
+    return SpecialTokens(tuple(ids[:start]), tuple(ids[after:other]), tuple(ids[other + len(second) :]), types)
+
+
+def _bare(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _find(needle: list[int], hay: list[int]) -> int:
+    for at in range(len(hay) - len(needle) + 1):
+        if needle and hay[at : at + len(needle)] == needle:
+            return at
+    raise ModelError(f"the tokenizer encodes a probe as {needle}, but {hay} with special tokens: its template cannot be read off")
+
+
+def _longest_first(first: int, second: int, budget: int) -> tuple[int, int]:
+    """Share ``budget`` tokens between two texts by cutting the longer one first."""
+    if first + second <= budget:
+        return first, second
+    half = budget // 2
+    if first <= half:
+        return first, budget - first
+    if second <= budget - half:
+        return budget - second, second
+    return half, budget - half
+
+
+def _type_ids(parts: Sequence[Sequence[int] | np.ndarray], special: SpecialTokens) -> np.ndarray | None:
+    if special.types is None:
+        return None
+    return np.repeat(np.asarray(special.types, dtype=np.int32), [len(part) for part in parts])
