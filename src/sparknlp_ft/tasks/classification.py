@@ -74,8 +74,10 @@ class Classification:
         target, prediction = outcomes["target"], outcomes["prediction"]
         weight = outcomes.get("weight")
         result = {"accuracy": float(accuracy_score(target, prediction, sample_weight=weight))}
-        result["mcc"] = float(matthews_corrcoef(target, prediction, sample_weight=weight))
         present = np.unique(target)
+        # With one label on both sides the coefficient is 0 by definition, and scikit-learn warns about it.
+        single = len(np.union1d(target, prediction)) < 2
+        result["mcc"] = 0.0 if single else float(matthews_corrcoef(target, prediction, sample_weight=weight))
         for average in ("macro", "micro", "weighted"):
             precision, recall, f1, _ = precision_recall_fscore_support(
                 target, prediction, labels=present, average=average, zero_division=0, sample_weight=weight

@@ -1,0 +1,1 @@
+"""What each job does, as few readable lines: ingest, train, score, evaluate."""
