@@ -1,0 +1,22 @@
+"""One Spark session for all Spark tests: starting one takes seconds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sparknlp_ft.tables.session import MASTER_VARIABLE, get_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    os.environ.setdefault(MASTER_VARIABLE, "local[2,4]")
+    session = get_session("sparknlp_ft tests")
+    yield session
+    session.stop()
