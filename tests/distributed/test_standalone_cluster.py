@@ -1,0 +1,72 @@
+"""Ingest, train and score through spark-submit on a real standalone cluster with two workers."""
+
+from __future__ import annotations
+
+import csv
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from tests.distributed.standalone import spark_submit, standalone_cluster
+from tests.tiny import tiny_model_dir
+
+JOBS = Path(__file__).parents[2] / "jobs"
+ROWS = 203
+
+
+def write_messages(path: Path) -> None:
+    """Write texts in which one word decides the label, so that even a tiny random model learns them."""
+    rng = np.random.default_rng(0)
+    words = {"lost": "card", "charged": "fee", "transfer": "money"}
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["text", "label", "split"])
+        for i in range(ROWS):
+            word = list(words)[i % 3]
+            noise = " ".join(rng.choice(["my", "the", "please", "help", "with", "account"], size=rng.integers(1, 12)))
+            writer.writerow([f"{noise} {word}", words[word], "test" if i % 10 == 0 else "train"])
+
+
+def test_train_and_score_on_two_workers(tmp_path: Path) -> None:
+    write_messages(tmp_path / "messages.csv")
+    config = {
+        "data": {
+            "table": "messages",
+            "root": str(tmp_path / "lake"),
+            "validation_fraction": 0.15,
+            "sources": [{"format": "csv", "path": str(tmp_path / "messages.csv")}],
+        },
+        "model": {"base": str(tiny_model_dir(tmp_path)), "dropout": 0.0},
+        "text": {"max_length": 32},
+        "train": {"epochs": 8, "batch_size": 16, "lanes": 4, "learning_rate": 0.005, "patience": None},
+        "launch": {"ranks": 2, "run_dir": str(tmp_path / "runs")},
+        "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db", "artifacts": str(tmp_path / "artifacts")},
+    }
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(config))
+    package = f"io.delta:delta-spark_4.2_2.13:{version('delta-spark')}"
+
+    with standalone_cluster(tmp_path) as master:
+        outputs = {}
+        for job in ("ingest", "train", "score", "score"):
+            done = spark_submit(master, JOBS / f"{job}.py", "--config", str(tmp_path / "job.yaml"), packages=package, cwd=tmp_path)
+            assert done.returncode == 0, f"{job} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+            outputs.setdefault(job, []).append(done.stdout)
+
+        too_many = spark_submit(
+            master, JOBS / "train.py", "--config", str(tmp_path / "job.yaml"), "launch.ranks=3", packages=package, cwd=tmp_path
+        )
+
+    assert "alias" in outputs["train"][0]
+    first, second = outputs["score"]
+    assert f"{ROWS} scored" in first
+    assert "0 scored" in second
+    assert len(delta_commits(tmp_path / "lake" / "messages_predictions")) == 2  # created, merged; nothing by the second run
+    assert too_many.returncode == 2
+    assert "3 ranks" in too_many.stderr
+
+
+def delta_commits(table: Path) -> list[dict]:
+    return [json.loads(path.read_text().splitlines()[0]) for path in sorted((table / "_delta_log").glob("*.json"))]
