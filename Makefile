@@ -1,0 +1,51 @@
+# `make help` lists the targets. Every target that runs something sets up what it needs first.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+PYTHON := $(BIN)/python
+CODE := src tests jobs scripts bench
+
+# Compiled bytecode halves every start of Python (torch, mlflow, pyspark: 5 s), in the driver and in each Spark worker.
+unexport PYTHONDONTWRITEBYTECODE
+# spark-submit, spark-class and horovodrun look for their Python on PATH.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup demo test check unit format lint types lock bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## venv with the locked packages, Horovod, Delta's jars; seconds when nothing changed
+	@bash scripts/setup.sh
+
+demo: setup ## the whole main job on a data set of the project's own (about 4 minutes)
+	@$(PYTHON) -m sparknlp_ft.demo
+
+test: setup ## all tests: unit, Spark, real Horovod ranks
+	@$(PYTHON) -m pytest tests
+
+check: setup lint types unit ## what a change must pass: format, lint, types, unit tests
+
+unit: setup ## the tests that need no Java (seconds)
+	@$(PYTHON) -m pytest tests/unit
+
+format: setup ## rewrite the code in the project's format
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+lint: setup ## ruff: format and rules
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+
+types: setup ## mypy on src
+	@$(BIN)/mypy
+
+lock: setup ## resolve pyproject.toml to requirements.lock anew
+	@bash scripts/lock.sh
+
+bench: setup ## side-by-side benchmarks; each prints a table and writes JSON
+	@for file in bench/bench_*.py; do $(PYTHON) $$file || exit 1; done
+
+clean: ## remove what runs and tools left behind (not the venv)
+	rm -rf demo_run lake runs mlflow spark-warehouse metastore_db derby.log build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
