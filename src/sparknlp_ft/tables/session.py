@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.errors import LaunchError
 
@@ -27,6 +27,8 @@ DELTA_CONF = {
 #: A table of a thousand rows takes 12 s to write with a cluster's defaults (50 snapshot and 200 shuffle partitions).
 LOCAL_CONF = {
     "spark.databricks.delta.snapshotPartitions": "1",
+    # Vacuum lists files in so many tasks, 10,000 by default: a minute and a half for two files.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "3g",
@@ -75,7 +77,7 @@ def cores() -> int:
 
 def is_local(spark: SparkSession) -> bool:
     """Whether tasks run inside the driver's JVM."""
-    return spark.sparkContext.master.startswith("local")
+    return str(spark.sparkContext.master).startswith("local")
 
 
 def slots(spark: SparkSession) -> int:
@@ -135,10 +137,9 @@ def _require_delta(spark: SparkSession) -> None:
 
     from py4j.protocol import Py4JJavaError
 
+    jvm: Any = spark.sparkContext._jvm
     try:
-        spark.sparkContext._jvm.java.lang.Class.forName(
-            "io.delta.sql.DeltaSparkSessionExtension", False, spark.sparkContext._jvm.Thread.currentThread().getContextClassLoader()
-        )
+        jvm.java.lang.Class.forName("io.delta.sql.DeltaSparkSessionExtension", False, jvm.Thread.currentThread().getContextClassLoader())
     except Py4JJavaError as error:
         package = f"io.delta:{_delta_module()}:{version('delta_spark')}"
         raise LaunchError(f"this Spark session has no Delta Lake: add --packages {package} to spark-submit") from error

@@ -1,0 +1,202 @@
+"""What a table must keep to be trained on or scored: columns by role, keys, labels, splits, valid text.
+
+Works on any Delta table as it is; every check that fails says which column, which value, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparknlp_ft.config import DataConfig
+from sparknlp_ft.errors import ConfigError, DataError, nearest, shown
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from sparknlp_ft.tasks import Task
+
+SPLIT = "_split"  #: Column that ``with_split`` adds.
+TRAIN, VALIDATION, TEST, OTHER = "train", "validation", "test", "other"
+
+_INTEGERS = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
+_TEXTS = (T.StringType, T.VarcharType, T.CharType)
+_KEYS = (*_TEXTS, *_INTEGERS, T.DateType, T.TimestampType, T.TimestampNTZType, T.DecimalType, T.BooleanType, T.BinaryType)
+#: The cut is a share of this many hash classes.
+_CLASSES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column plays which role. ``texts`` in the task's order; ``target`` and ``split`` None if the table has none."""
+
+    texts: tuple[tuple[str, str], ...]
+    target: str | None
+    key: tuple[str, ...]
+    split: str | None
+
+
+def column(name: str) -> Column:
+    """Return a top-level column by its exact name, whatever characters the name has."""
+    return F.col(f"`{name.replace('`', '``')}`")
+
+
+def resolve_roles(df: DataFrame, data: DataConfig, task: Task, *, need_target: bool) -> Roles:
+    """Find each role's column.
+
+    A role is played by the column that ``data.columns`` names; where the table lacks that column (``ingest`` renames it),
+    or none is named, by the column called like the role.
+
+    Raises:
+        ConfigError: ``data.columns`` names a role that the task has not.
+        DataError: A needed column is missing or of a type that cannot play its role.
+    """
+    known = (*task.text_roles, *task.optional_roles, task.target_role)
+    for role in data.columns:
+        if role not in known:
+            raise ConfigError(f"data.columns: {role!r} is not a role of {task.name}.{nearest(role, known)} Valid: {', '.join(known)}")
+    needed = {*task.text_roles, *(set(data.columns) & set(task.optional_roles)), *((task.target_role,) if need_target else ())}
+    found = {role: _find(df, data, role, needed=role in needed) for role in known}
+    for key in data.key:
+        if key not in df.columns:
+            raise DataError(
+                f"key column {key!r} is not in the table.{nearest(key, df.columns)} "
+                f"Columns: {', '.join(df.columns)}. Set data.key to the column(s) that tell the rows apart."
+            )
+    split = data.split_column if data.split_column in df.columns else None
+    texts = tuple((role, name) for role in (*task.text_roles, *task.optional_roles) if (name := found[role]) is not None)
+    roles = Roles(texts, found[task.target_role], tuple(data.key), split)
+    _check_types(df, roles)
+    return roles
+
+
+def check_keys(df: DataFrame, roles: Roles) -> int:
+    """Count the rows and prove the key: no NULL, no value twice.
+
+    Raises:
+        DataError: The table is empty, or keys are NULL or repeated; names examples.
+    """
+    keys = [column(name) for name in roles.key]
+    null = F.exists(F.array(*[key.isNull() for key in keys]), lambda one: one)
+    groups = df.groupBy(*keys).count().withColumn("_null", null)
+    repeated = (F.col("count") > 1) & ~F.col("_null")
+    row = groups.agg(
+        F.sum("count").alias("rows"),
+        F.sum(F.when(F.col("_null"), F.col("count")).otherwise(0)).alias("nulls"),
+        F.sum(F.when(repeated, 1).otherwise(0)).alias("repeated"),
+    ).first()
+    assert row is not None
+    if not row["rows"]:
+        raise DataError("the table is empty: it has no row to work on")
+    name = ", ".join(roles.key)
+    if row["nulls"]:
+        raise DataError(f"key {name!r} is NULL in {row['nulls']} of {row['rows']} rows; fill it in, or set data.key to another column")
+    if row["repeated"]:
+        examples = groups.where(repeated).orderBy(*keys).limit(5).collect()
+        listed = shown([example[0] if len(keys) == 1 else tuple(example[: len(keys)]) for example in examples])
+        raise DataError(
+            f"key {name!r} is not unique: {row['repeated']} value(s) stand in several rows, for example {listed}; "
+            "remove the duplicates, or add columns to data.key"
+        )
+    return int(row["rows"])
+
+
+def clean_text(text: Column) -> Column:
+    """Return the text as valid UTF-8, bad bytes replaced by U+FFFD: a bad byte would kill the transfer to Python workers."""
+    return F.make_valid_utf8(text)
+
+
+def is_mended(text: Column) -> Column:
+    """Whether ``clean_text`` changes the text."""
+    return F.coalesce(~F.is_valid_utf8(text), F.lit(False))
+
+
+def is_blank(text: Column) -> Column:
+    """Whether the text is NULL, empty or white space alone (in the sense of Unicode)."""
+    return F.coalesce(~F.make_valid_utf8(text).rlike(r"(?U)\S"), F.lit(True))
+
+
+def label_column(df: DataFrame, name: str) -> Column:
+    """Return the labels as strings, NULL where there is none (blank counts as none).
+
+    Raises:
+        DataError: The column is neither string nor integer nor boolean.
+    """
+    kind = df.schema[name].dataType
+    if isinstance(kind, _TEXTS):
+        label = F.make_valid_utf8(column(name))
+        return F.when(~is_blank(label), label)
+    if isinstance(kind, (*_INTEGERS, T.BooleanType)):
+        return column(name).cast("string")
+    raise DataError(
+        f"label column {name!r} is of type {kind.simpleString()}; expected string, integer or boolean. "
+        "Name another one with data.columns.label=COLUMN."
+    )
+
+
+def raw_split(roles: Roles, data: DataConfig) -> Column:
+    """Return 'train', 'validation', 'test' or 'other' as the table itself says; all 'train' if it says nothing."""
+    if roles.split is None:
+        return F.lit(TRAIN)
+    split = column(roles.split).cast("string")
+    named = F.when(split == data.train_split, TRAIN).when(split == data.validation_split, VALIDATION)
+    return named.when(split == data.test_split, TEST).otherwise(OTHER)
+
+
+def in_cut(roles: Roles, data: DataConfig) -> Column:
+    """Whether a row falls into the validation cut: decided by its texts alone, so equal texts fall on one side.
+
+    Texts are compared with white space collapsed and NULL as empty; of a pair both texts count.
+    """
+    texts = [F.trim(F.regexp_replace(F.coalesce(clean_text(column(name)), F.lit("")), r"(?U)\s+", " ")) for _, name in roles.texts]
+    return F.pmod(F.xxhash64(F.lit("validation cut"), *texts), F.lit(_CLASSES)) < int(data.validation_fraction * _CLASSES)
+
+
+def with_split(df: DataFrame, roles: Roles, data: DataConfig, *, has_validation: bool | None = None) -> DataFrame:
+    """Add column ``_split``: 'train', 'validation', 'test' or 'other'.
+
+    Validation is cut from train only where the table has no validation rows of its own.
+
+    Args:
+        df: The table.
+        roles: Its roles.
+        data: Names of the splits and the fraction to cut.
+        has_validation: Whether the table has validation rows, if that is known already; else it is looked up.
+    """
+    raw = raw_split(roles, data)
+    if has_validation is None:
+        has_validation = roles.split is not None and not df.where(raw == VALIDATION).isEmpty()
+    if has_validation:
+        return df.withColumn(SPLIT, raw)
+    return df.withColumn(SPLIT, F.when((raw == TRAIN) & in_cut(roles, data), VALIDATION).otherwise(raw))
+
+
+def _find(df: DataFrame, data: DataConfig, role: str, *, needed: bool) -> str | None:
+    mapped = data.columns.get(role, role)
+    if mapped in df.columns:
+        return mapped
+    if role in df.columns:
+        return role
+    if not needed:
+        return None
+    raise DataError(
+        f"column {mapped!r} for role {role!r} is not in the table.{nearest(mapped, df.columns)} "
+        f"Columns: {', '.join(df.columns)}. Map the role with data.columns.{role}=COLUMN."
+    )
+
+
+def _check_types(df: DataFrame, roles: Roles) -> None:
+    for role, name in roles.texts:
+        _require(df, name, _TEXTS, f"{role} column", "string")
+    for name in roles.key:
+        _require(df, name, _KEYS, "key column", "string, integer, date or timestamp")
+
+
+def _require(df: DataFrame, name: str, kinds: Sequence[type[T.DataType]], what: str, expected: str) -> None:
+    kind = df.schema[name].dataType
+    if not isinstance(kind, tuple(kinds)):
+        raise DataError(f"{what} {name!r} is of type {kind.simpleString()}; expected {expected}")

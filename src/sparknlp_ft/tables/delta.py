@@ -1,0 +1,261 @@
+"""Delta tables by path or name: parsed and quoted here alone, pinned to one version, then read at that version.
+
+No name is ever put into SQL text; a Delta folder is never globbed (old files and deletion vectors make that wrong).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from sparknlp_ft.config import is_url
+from sparknlp_ft.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from delta.tables import DeltaTable
+    from pyspark.sql import DataFrame, SparkSession
+
+#: Rows of one file that ``create`` writes: a huge single source file must not become one huge table file.
+FILE_ROWS = 1_000_000
+
+_PART = re.compile(r"`((?:[^`]|``)+)`|([^`.\s/\\]+)")
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """A table by path (absolute, or an address with a scheme) or by the parts of its catalog name."""
+
+    kind: Literal["path", "name"]
+    value: str  #: The path, or the quoted catalog name.
+    root: str | None = None  #: Folder that a bare name was looked for in: where to look for the nearest name.
+
+    @classmethod
+    def parse(cls, text: str, root: str) -> TableRef:
+        """Read a table given as bare name (under ``root``), path, address, or catalog name ``schema.table``.
+
+        Raises:
+            DataError: ``text`` is none of these.
+        """
+        text = text.strip()
+        if text.startswith("/") or is_url(text):
+            return cls("path", text.rstrip("/"))
+        if "/" not in text and (parts := _name_parts(text)) and len(parts) > 1:
+            return cls("name", ".".join(f"`{part.replace('`', '``')}`" for part in parts))
+        segments = text.split("/")
+        if not all(segments) or set(segments) & {".", ".."} or any(c in text for c in "`;\n\0"):
+            raise DataError(
+                f"{text!r} is not a table: give a bare name (kept under data.root), an absolute path, or a catalog name 'schema.table'"
+            )
+        return cls("path", f"{root.rstrip('/')}/{text}", root)
+
+    @property
+    def display(self) -> str:
+        return self.value
+
+
+def _name_parts(text: str) -> list[str]:
+    """Split ``a.`b.c`.d`` into its parts; an empty list if it is not a name of one to three parts."""
+    parts, at = [], 0
+    while match := _PART.match(text, at):
+        parts.append(match[1].replace("``", "`") if match[1] is not None else match[2])
+        at = match.end()
+        if at == len(text):
+            return parts if len(parts) <= 3 else []
+        if text[at] != ".":
+            return []
+        at += 1
+    return []
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """One version of one table. ``table_id`` tells a table from another that was made anew at the same place."""
+
+    ref: TableRef
+    table_id: str
+    version: int
+
+
+def exists(spark: SparkSession, ref: TableRef) -> bool:
+    """Whether there is a Delta table.
+
+    Raises:
+        DataError: Something else is there, or the name needs a catalog that this session lacks.
+    """
+    if ref.kind == "name":
+        _require_catalog(spark, ref)
+        return spark.catalog.tableExists(ref.value)
+    if _path_exists(spark, f"{ref.value}/_delta_log"):
+        return True
+    if found := _listing(spark, ref.value):
+        raise DataError(
+            f"{ref.value!r} is there but is not a Delta table (it holds {found[0]!r}); "
+            "give another data.table, or read these files with data.sources and `sparknlp-ft ingest`"
+        )
+    return False
+
+
+def pin(spark: SparkSession, ref: TableRef, version: int | None = None) -> Pinned:
+    """Fix a table to ``version`` (default: the latest).
+
+    Raises:
+        DataError: The table or the version is not there, it is not a Delta table, or the version's files were vacuumed.
+    """
+    from pyspark.errors import AnalysisException
+
+    if not exists(spark, ref):
+        raise DataError(f"table {ref.display!r} is not there.{_nearest_sibling(spark, ref)} Make it with `sparknlp-ft ingest`.")
+    try:
+        table = delta_table(spark, ref)
+        row = table.detail().select("id").first()
+        latest = latest_version(spark, ref)
+    except AnalysisException as error:
+        if error.getCondition() not in {"DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_ONLY_OPERATION"}:
+            raise
+        raise DataError(f"table {ref.display!r} is not a Delta table; convert it, or ingest its files into one") from error
+    assert row is not None
+    pinned = Pinned(ref, row["id"], latest if version is None else version)
+    if version is not None and version != latest:
+        _check_old_version(spark, pinned, latest)
+    return pinned
+
+
+def read(spark: SparkSession, pinned: Pinned) -> DataFrame:
+    """Return the rows of the pinned version.
+
+    Raises:
+        DataError: The version is not there, or the table was made anew since it was pinned.
+    """
+    from pyspark.errors import AnalysisException
+
+    ref, reader = pinned.ref, spark.read.format("delta").option("versionAsOf", pinned.version)
+    try:
+        frame = reader.load(ref.value) if ref.kind == "path" else reader.table(ref.value)
+    except AnalysisException as error:
+        if error.getCondition() == "DELTA_VERSION_NOT_FOUND":
+            raise DataError(f"table {ref.display!r} has no version {pinned.version}: {error.getMessage()}") from error
+        raise
+    row = delta_table(spark, ref).detail().select("id").first()
+    if row is None or row["id"] != pinned.table_id:
+        raise DataError(f"table {ref.display!r} was made anew while this job ran; start the job again")
+    return frame
+
+
+@contextmanager
+def files_present(pinned: Pinned) -> Iterator[None]:
+    """Turn Spark's failure on a deleted data file, which shows only when rows are read, into a DataError."""
+    try:
+        yield
+    except Exception as error:
+        if "FAILED_READ_FILE.FILE_NOT_EXIST" in str(error) or "DELTA_FILE_NOT_FOUND" in str(error):
+            raise _vacuumed(pinned) from error
+        raise
+
+
+def delta_table(spark: SparkSession, ref: TableRef) -> DeltaTable:
+    """Return the handle for merge, history and detail."""
+    from delta.tables import DeltaTable
+
+    return DeltaTable.forPath(spark, ref.value) if ref.kind == "path" else DeltaTable.forName(spark, ref.value)
+
+
+def latest_version(spark: SparkSession, ref: TableRef) -> int:
+    """Return the number of the last commit."""
+    row = delta_table(spark, ref).history(1).select("version").first()
+    assert row is not None
+    return int(row["version"])
+
+
+def create(df: DataFrame, ref: TableRef, *, properties: Mapping[str, str] | None = None, mode: str = "errorifexists") -> None:
+    """Write a table in one commit; nothing stays behind when the first write of a table fails.
+
+    Args:
+        df: The rows.
+        ref: Where to.
+        properties: Table properties such as ``delta.enableDeletionVectors``; they count when the table is made.
+        mode: ``errorifexists``, or ``overwrite`` for a new version with this schema.
+    """
+    spark = df.sparkSession
+    there = exists(spark, ref)
+    writer = df.write.format("delta").mode(mode).option("maxRecordsPerFile", FILE_ROWS)
+    writer = writer.options(**(properties or {}))
+    if there and mode == "overwrite":
+        writer = writer.option("overwriteSchema", "true")
+    try:
+        if ref.kind == "path":
+            writer.save(ref.value)
+        else:
+            writer.saveAsTable(ref.value)
+    except BaseException:
+        if not there and ref.kind == "path" and not _has_commit(spark, ref.value):
+            _delete(spark, ref.value)
+        raise
+
+
+def _check_old_version(spark: SparkSession, pinned: Pinned, latest: int) -> None:
+    """Vacuum may have deleted files that the latest version no longer has: those are looked for, the others not."""
+    if pinned.version > latest:
+        raise DataError(f"table {pinned.ref.display!r} has no version {pinned.version}; its versions go up to {latest}")
+    old = read(spark, pinned).inputFiles()
+    now = set(read(spark, Pinned(pinned.ref, pinned.table_id, latest)).inputFiles())
+    if any(not _path_exists(spark, path) for path in old if path not in now):
+        raise _vacuumed(pinned)
+
+
+def _vacuumed(pinned: Pinned) -> DataError:
+    return DataError(
+        f"version {pinned.version} of table {pinned.ref.display!r} can no longer be read: VACUUM has deleted its files; "
+        "leave data.version out to read the latest version"
+    )
+
+
+def _require_catalog(spark: SparkSession, ref: TableRef) -> None:
+    parts = _name_parts(ref.value)
+    foreign = len(parts) == 3 and parts[0] != "spark_catalog"
+    if not foreign and spark.conf.get("spark.sql.catalogImplementation", "in-memory") == "in-memory":
+        raise DataError(
+            f"table {ref.display} is a catalog name, and this Spark session's catalog is forgotten when the job ends; "
+            "use a bare name (kept under data.root) or a path, or start Spark with a lasting catalog "
+            "(spark.sql.catalogImplementation=hive, or Unity Catalog)"
+        )
+
+
+def _nearest_sibling(spark: SparkSession, ref: TableRef) -> str:
+    if ref.kind == "name":
+        schema, name = ref.value.rsplit(".", 1)
+        if not spark.catalog.databaseExists(schema):
+            return f" There is no schema {schema} either."
+        return nearest(name.strip("`"), [table.name for table in spark.catalog.listTables(schema)])
+    parent, name = ref.value.rsplit("/", 1)
+    tables = [other for other in _listing(spark, parent) if _path_exists(spark, f"{parent}/{other}/_delta_log")]
+    return nearest(name, tables) or (f" Tables beside it: {', '.join(tables[:8])}." if tables else "")
+
+
+def _filesystem(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    where = jvm.org.apache.hadoop.fs.Path(path)
+    return where.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), where
+
+
+def _path_exists(spark: SparkSession, path: str) -> bool:
+    files, where = _filesystem(spark, path)
+    return bool(files.exists(where))
+
+
+def _listing(spark: SparkSession, path: str) -> list[str]:
+    """Return the sorted names in a folder (the name itself for a file); empty if there is none."""
+    files, where = _filesystem(spark, path)
+    return sorted(status.getPath().getName() for status in files.listStatus(where)) if files.exists(where) else []
+
+
+def _has_commit(spark: SparkSession, path: str) -> bool:
+    return any(name.endswith(".json") for name in _listing(spark, f"{path}/_delta_log"))
+
+
+def _delete(spark: SparkSession, path: str) -> None:
+    files, where = _filesystem(spark, path)
+    files.delete(where, True)
