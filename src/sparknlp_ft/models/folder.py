@@ -144,7 +144,9 @@ def load_meta(folder: str | Path) -> ModelMeta:
     """
     path = check_folder(Path(folder)) / META_FILE
     if not path.is_file():
-        raise ModelError(f"model folder {str(folder)!r} has no {META_FILE}: it was not saved by 'sparknlp-ft train', which is what scores texts")
+        raise ModelError(
+            f"model folder {str(folder)!r} has no {META_FILE}: it was not saved by 'sparknlp-ft train', which is what scores texts"
+        )
     values = json.loads(path.read_text(encoding="utf-8"))
     if values.pop("format", None) != FORMAT:
         raise ModelError(f"model folder {str(folder)!r} is of another format than {FORMAT}; train it again with this version")
