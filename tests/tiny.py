@@ -8,72 +8,12 @@ from pathlib import Path
 
 from sparknlp_ft.models.folder import quiet_transformers
 
-WORDS = [
-    "the",
-    "a",
-    "my",
-    "card",
-    "is",
-    "not",
-    "working",
-    "please",
-    "help",
-    "me",
-    "with",
-    "account",
-    "payment",
-    "transfer",
-    "money",
-    "was",
-    "charged",
-    "twice",
-    "lost",
-    "phone",
-    "open",
-    "close",
-    "change",
-    "pin",
-    "top",
-    "up",
-    "fee",
-    "exchange",
-    "rate",
-    "cash",
-    "atm",
-    "refund",
-    "pending",
-    "declined",
-    "delivery",
-    "arrived",
-    "never",
-    "still",
-    "when",
-    "will",
-    "it",
-    "be",
-    "where",
-    "can",
-    "i",
-    "find",
-    "why",
-    "did",
-    "you",
-    "take",
-    "this",
-    "from",
-    "that",
-    "how",
-    "do",
-    "have",
-    "to",
-    "and",
-    "or",
-    "but",
-    "good",
-    "bad",
-    "great",
-    "awful",
-]
+_VOCABULARY = (
+    "the a my card is not working please help me with account payment transfer money was charged twice lost phone "
+    "open close change pin top up fee exchange rate cash atm refund pending declined delivery arrived never still "
+    "when will it be where can i find why did you take this from that how do have to and or but good bad great awful"
+)
+WORDS = tuple(_VOCABULARY.split())
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 

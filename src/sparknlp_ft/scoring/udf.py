@@ -59,8 +59,9 @@ def score_batches(batches: Iterator[tuple[pd.Series, ...]], loader: Loader, key:
     """Score Arrow batches in windows of many; yields one frame per batch, rows in order."""
     for window in windows(batches):
         engine = engine_of(loader, key)
-        rows, mended, *texts = (pd.concat(column, ignore_index=True) for column in zip(*window, strict=True))
-        result = score_rows(engine, [column.to_list() for column in texts], rows=rows.to_list())
+        columns: list[pd.Series] = [pd.concat(parts, ignore_index=True) for parts in zip(*window, strict=True)]
+        rows, mended = columns[:2]
+        result = score_rows(engine, [texts.to_list() for texts in columns[2:]], rows=rows.to_list())
         noted = mended.to_numpy(dtype=bool) & (result["status"] == OK).to_numpy()
         result.loc[noted, "error"] = MENDED
         ends = np.cumsum([len(batch[0]) for batch in window])
