@@ -43,7 +43,7 @@ def test_all_problems_are_named_together_with_the_nearest_name() -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["train.batch_size=30"], "multiple of lanes 8"),
+        (["train.batch_size=0"], "train.batch_size: 0"),
         (["launch.ranks=9"], "more than train.lanes 8"),
         (["data.key=[]"], "data.key"),
         (["data.validation_fraction=1.5"], "data.validation_fraction: 1.5"),
