@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from sparknlp_ft.errors import DataError
@@ -67,6 +67,7 @@ class Manifest:
     labels: tuple[str, ...]
     label_counts: Mapping[str, int]  #: rows of train by label
     splits: Mapping[str, Split]  #: "train", "validation" and, if the table has one, "test"
+    left_out: Mapping[str, int] = field(default_factory=dict)  #: rows that are in no split, by reason
 
     def save(self) -> None:
         """Write ``manifest.json``: last, so that a snapshot without it is unfinished and is built again."""

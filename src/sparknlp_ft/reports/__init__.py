@@ -1,0 +1,1 @@
+"""What people read: printed profiles, plots, the HTML report."""

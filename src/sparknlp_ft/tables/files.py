@@ -1,0 +1,279 @@
+"""Finding source files on the driver, and reading their records on the workers, with file and line of what is wrong.
+
+Spark's own CSV reader accepts rows that are too short, too long or badly quoted; this one refuses them and says where.
+Files are local, on storage that all machines mount, or at an address that pyarrow knows (``s3://``, ``gs://``, ``hdfs://``).
+Compressed files (by their ending: .gz, .bz2, .zst) are read as they are.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import glob
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from sparknlp_ft.config import SourceConfig, is_url
+from sparknlp_ft.errors import DataError, nearest
+
+#: Endings that count when a folder is given.
+ENDINGS = {
+    "csv": (".csv",),
+    "tsv": (".tsv", ".tab", ".txt"),
+    "jsonl": (".jsonl", ".json", ".ndjson"),
+    "parquet": (".parquet",),
+}
+COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
+#: Bytes of a JSONL file that one task reads. CSV is never cut: a quoted field may hold line ends.
+PART_BYTES = 128 * 2**20
+
+
+class BadRecord(Exception):
+    """A record that cannot be read: the line it begins at (0: unknown) and why."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.line, self.reason = line, reason
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one task reads: a file, or the lines of it that begin in ``[start, end)``."""
+
+    path: str
+    number: int
+    start: int = 0
+    end: int | None = None
+
+
+def list_files(source: SourceConfig) -> list[tuple[str, int]]:
+    """Return path and bytes of each file of a source, sorted by path.
+
+    Raises:
+        DataError: Nothing fits.
+    """
+    found = _list_remote(source) if is_url(source.path) else _list_local(source)
+    if found:
+        return sorted(found)
+    path = Path(source.path)
+    if path.is_dir():
+        raise DataError(f"folder {source.path!r} holds no {'/'.join(ENDINGS[source.format])} file; name the files, or another format")
+    siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    raise DataError(f"source {source.path!r} does not exist.{nearest(path.name, siblings)} Correct data.sources[].path.")
+
+
+def parts_of(files: list[tuple[str, int]], source: SourceConfig) -> list[Part]:
+    """Cut large JSONL files into parts; leave all other files whole."""
+    parts = []
+    for path, size in files:
+        whole = source.format != "jsonl" or path.endswith(COMPRESSED)
+        starts = [0] if whole else list(range(0, max(size, 1), PART_BYTES))
+        ends = [*starts[1:], None]
+        parts += [Part(path, number, start, end) for number, (start, end) in enumerate(zip(starts, ends, strict=True))]
+    return parts
+
+
+def open_bytes(path: str) -> IO[bytes]:
+    """Open a file for reading, decompressed by its ending."""
+    if not is_url(path) and not path.endswith(COMPRESSED):
+        return Path(path).open("rb")
+    from pyarrow import fs
+
+    filesystem, inner = fs.FileSystem.from_uri(path) if is_url(path) else (fs.LocalFileSystem(), path)
+    # Only what is not compressed can be read from the middle.
+    opened = filesystem.open_input_stream if path.endswith(COMPRESSED) else filesystem.open_input_file
+    return io.BufferedReader(opened(inner))
+
+
+def check_encoding(source: SourceConfig) -> None:
+    """Refuse an encoding that Python does not know, or one that JSON lines cannot be cut in.
+
+    Raises:
+        DataError: Says which.
+    """
+    try:
+        codecs.lookup(source.encoding)
+    except LookupError as error:
+        known = ["utf-8", "utf-16", "latin-1", "windows-1252", "iso-8859-15", "shift_jis", "gb18030", "koi8-r"]
+        raise DataError(f"{source.encoding!r} is not an encoding.{nearest(source.encoding, known)} Set data.sources[].encoding.") from error
+    if source.format == "jsonl" and "\n".encode(source.encoding) != b"\n":
+        raise DataError(f"jsonl files cannot be read as {source.encoding!r}; convert them to UTF-8, which JSON asks for")
+
+
+def header_of(path: str, source: SourceConfig) -> list[str]:
+    """Return the column names of a CSV or TSV file.
+
+    Raises:
+        DataError: The file is empty, cannot be decoded, or has names that are empty or repeated.
+    """
+    if source.columns is not None:
+        return list(source.columns)
+    if not source.header:
+        raise DataError(f"source {source.path!r} has no header; name its columns with data.sources[].columns")
+    try:
+        names = next((row for _, row in _csv_rows(path, source)), None)
+    except BadRecord as error:
+        raise located(path, error) from error
+    if names is None:
+        raise DataError(f"{path!r} is empty: it has not even a header")
+    lower = [name.strip().lower() for name in names]
+    if "" in lower or len(set(lower)) != len(lower):
+        raise DataError(f"{path!r}, line 1: the header {names!r} has an empty or a repeated name; give names with data.sources[].columns")
+    return [name.strip() for name in names]
+
+
+def csv_records(part: Part, source: SourceConfig, names: list[str]) -> Iterator[list[str | None]]:
+    """Yield the fields of each row of a CSV or TSV file; empty fields as None.
+
+    Raises:
+        BadRecord: Wrong number of fields, wrong quoting, undecodable bytes, or another header than ``names``.
+    """
+    rows = _csv_rows(part.path, source)
+    if source.header:
+        line, header = next(rows, (1, []))
+        if source.columns is None and [name.strip() for name in header] != names:
+            raise BadRecord(line, f"the header is {header!r}, and another file of this source has {names!r}")
+    for line, row in rows:
+        if len(row) != len(names):
+            hint = "" if source.quote is None else "; if quotes are ordinary characters in this file, set quote: null"
+            raise BadRecord(line, f"{len(row)} field(s), expected {len(names)} ({', '.join(names)}){hint}")
+        yield [field or None for field in row]
+
+
+def json_records(part: Part, source: SourceConfig) -> Iterator[list[str | None]]:
+    """Yield each JSON object of the part as its own text.
+
+    Raises:
+        BadRecord: A line is not a JSON object, or cannot be decoded.
+    """
+    with open_bytes(part.path) as stream:
+        position = part.start
+        if position:
+            stream.seek(position - 1)
+            position += len(stream.readline()) - 1
+        while part.end is None or position < part.end:
+            raw = stream.readline()
+            if not raw:
+                return
+            try:
+                text = raw.decode(source.encoding).removeprefix("\ufeff" if position == 0 else "").strip()
+                if text and not isinstance(json.loads(text), dict):
+                    raise ValueError("not a JSON object")
+            except ValueError as error:
+                raise BadRecord(_line_at(part.path, position), _reason(error)) from error
+            position += len(raw)
+            if text:
+                yield [text]
+
+
+def reader_of(source: SourceConfig, names: list[str]) -> Callable[[Part], Iterator[list[str | None]]]:
+    """Return the function that reads one part of such a source."""
+    if source.format == "jsonl":
+        return lambda part: json_records(part, source)
+    return lambda part: csv_records(part, source, names)
+
+
+def located(path: str, error: BadRecord) -> DataError:
+    """Return the error as the user sees it."""
+    where = f"{path!r}, line {error.line}" if error.line else f"{path!r}"
+    return DataError(f"{where}: {error.reason}. Nothing was written.")
+
+
+def _csv_rows(path: str, source: SourceConfig) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line that each row begins at, and its fields; rows with nothing in them are left out."""
+    encoding = "utf-8-sig" if codecs.lookup(source.encoding).name == "utf-8" else source.encoding
+    csv.field_size_limit(2**31 - 1)
+    line = 1
+    try:
+        with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding, errors="strict", newline="") as text:
+            reader = csv.reader(text, strict=True, **_dialect(source))
+            for row in reader:
+                if row:
+                    yield line, row
+                line = reader.line_num + 1
+    except UnicodeDecodeError as error:
+        raise BadRecord(_undecodable_line(path, encoding) or line, _reason(error)) from error
+    except csv.Error as error:
+        raise BadRecord(line, f"{error}; expected quotes as in RFC 4180, or quote: null where they are ordinary characters") from error
+
+
+def _dialect(source: SourceConfig) -> dict[str, Any]:
+    delimiter = source.delimiter or {"csv": ",", "tsv": "\t"}[source.format]
+    if source.quote is None:
+        return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE, "quotechar": None}
+    return {"delimiter": delimiter, "quotechar": source.quote, "doublequote": True}
+
+
+def _reason(error: ValueError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        found = error.object[error.start : error.start + 1].hex()
+        return f"byte 0x{found} is not {error.encoding}; set data.sources[].encoding, for example latin-1"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON ({error.msg} at character {error.colno})"
+    return str(error)
+
+
+def _undecodable_line(path: str, encoding: str) -> int:
+    """Return the first line that cannot be decoded alone; 0 where lines cannot be told apart before decoding."""
+    if "\n".encode(encoding).removeprefix(codecs.BOM_UTF8) != b"\n":
+        return 0
+    with open_bytes(path) as raw:
+        for number, line in enumerate(raw, 1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError:
+                return number
+    return 0
+
+
+def _line_at(path: str, position: int) -> int:
+    """Return the number of the line that begins at a byte position."""
+    lines = 1
+    with open_bytes(path) as stream:
+        while position > 0 and (block := stream.read(min(position, 2**20))):
+            lines += block.count(b"\n")
+            position -= len(block)
+    return lines
+
+
+def _fits(name: str, kind: str) -> bool:
+    base = name.lower()
+    for ending in COMPRESSED:
+        base = base.removesuffix(ending)
+    return base.endswith(ENDINGS[kind])
+
+
+def _list_local(source: SourceConfig) -> list[tuple[str, int]]:
+    path = Path(source.path)
+    if path.is_file():
+        return [(str(path), path.stat().st_size)]
+    if path.is_dir():
+        inside = [p for p in path.rglob("*") if p.is_file() and _fits(p.name, source.format) and _visible(p.relative_to(path).parts)]
+    else:
+        inside = [p for p in map(Path, glob.glob(source.path, recursive=True)) if p.is_file()]  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    return [(str(p), p.stat().st_size) for p in inside]
+
+
+def _list_remote(source: SourceConfig) -> list[tuple[str, int]]:
+    from pyarrow import fs
+
+    try:
+        filesystem, inner = fs.FileSystem.from_uri(source.path)
+        info = filesystem.get_file_info(inner)
+        if info.type == fs.FileType.File:
+            return [(source.path, info.size)]
+        if info.type != fs.FileType.Directory:
+            return []
+        entries = filesystem.get_file_info(fs.FileSelector(inner, recursive=True))
+    except (OSError, ValueError) as error:
+        raise DataError(f"source {source.path!r} cannot be read: {error}") from error
+    below = [(PurePosixPath(e.path).relative_to(PurePosixPath(inner)), e.size) for e in entries if e.type == fs.FileType.File]
+    return [(f"{source.path.rstrip('/')}/{p}", size) for p, size in below if _fits(p.name, source.format) and _visible(p.parts)]
+
+
+def _visible(parts: tuple[str, ...]) -> bool:
+    return not any(part.startswith(("_", ".")) for part in parts)

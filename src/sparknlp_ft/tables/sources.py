@@ -1,0 +1,195 @@
+"""From files and Hub data sets to rows in Spark, read once, checked whole, each with its place in its file.
+
+The place (source, file, part, row) is what made keys are counted from: the same files always give the same keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparknlp_ft.config import SourceConfig
+from sparknlp_ft.errors import DataError
+from sparknlp_ft.tables.contracts import column
+from sparknlp_ft.tables.files import BadRecord, Part, check_encoding, header_of, list_files, located, open_bytes, parts_of, reader_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+#: A row's place, as columns: file path, part of the file, row within the part.
+PLACE = ("_file", "_part", "_row")
+_ERROR, _LINE, _JSON = "_error", "_line", "_json"
+
+_BATCH_ROWS, _BATCH_CHARS = 5_000, 16 * 2**20
+
+
+@dataclass
+class Loaded:
+    """The rows of one source with their place, and the rows of each (file, part) in order."""
+
+    frame: DataFrame
+    counts: list[tuple[str, int, int]] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return sum(rows for _, _, rows in self.counts)
+
+
+@contextmanager
+def read_sources(spark: SparkSession, sources: list[SourceConfig], *, scratch: Path, split_column: str | None) -> Iterator[list[Loaded]]:
+    """Read every source, and forget what was kept in memory at the end.
+
+    Args:
+        spark: The session.
+        sources: Files or Hub data sets.
+        scratch: Folder that the workers see too, for Hub data sets; removed at the end.
+        split_column: Column for the split that a source's configuration (or a Hub data set's own name) gives.
+
+    Raises:
+        DataError: A source is not there or malformed; names file, line and reason where they can be had.
+    """
+    import shutil
+
+    kept: list[DataFrame] = []
+    try:
+        yield [
+            read_source(spark, source, kept=kept, scratch=scratch / str(n), split_column=split_column) for n, source in enumerate(sources)
+        ]
+    finally:
+        for frame in kept:
+            frame.unpersist()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read_source(spark: SparkSession, source: SourceConfig, *, kept: list[DataFrame], scratch: Path, split_column: str | None) -> Loaded:
+    """Read one source; what is kept in memory for a second look is added to ``kept``."""
+    if source.format == "hub":
+        from sparknlp_ft.tables.hub import read_hub
+
+        frame = read_hub(spark, source, scratch=scratch, split_column=split_column)
+        return Loaded(frame, _counts(frame))
+    files = list_files(source)
+    loaded = _parquet(spark, files) if source.format == "parquet" else _text(spark, source, files, kept)
+    if source.split is None:
+        return loaded
+    if split_column is None:
+        raise DataError(f"source {source.path!r} names split {source.split!r}, but data.split_column is null: name a column for it")
+    return Loaded(loaded.frame.withColumn(split_column, F.lit(source.split)), loaded.counts)
+
+
+def parquet_rows(spark: SparkSession, paths: list[str]) -> DataFrame:
+    """Read Parquet files, with the place of each row."""
+    frame = spark.read.parquet(*paths)
+    place = (F.col("_metadata.file_path"), F.lit(0), F.col("_metadata.row_index"))
+    return frame.select(*[one.alias(name) for one, name in zip(place, PLACE, strict=True)], *[column(name) for name in frame.columns])
+
+
+def _parquet(spark: SparkSession, files: list[tuple[str, int]]) -> Loaded:
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    for path, size in files:
+        _check_magic(path, size)
+    try:
+        frame = parquet_rows(spark, [_escaped(path) for path, _ in files])
+        return Loaded(frame, _counts(frame))
+    except (PySparkException, Py4JJavaError) as error:
+        reason = str(error).splitlines()[0][:300]
+        raise DataError(f"Parquet file(s) {files[0][0]!r} … cannot be read together: {reason}. Nothing was written.") from error
+
+
+def _escaped(path: str) -> str:
+    """Return a path that Spark does not take for a glob."""
+    return "".join(f"\\{c}" if c in "*?[]{}" else c for c in path)
+
+
+def _check_magic(path: str, size: int) -> None:
+    with open_bytes(path) as stream:
+        start = stream.read(4)
+    if start != b"PAR1" or size < 12:
+        raise DataError(f"{path!r} is not a Parquet file: it does not begin with PAR1. Nothing was written.")
+
+
+def _text(spark: SparkSession, source: SourceConfig, files: list[tuple[str, int]], kept: list[DataFrame]) -> Loaded:
+    check_encoding(source)
+    names = [_JSON] if source.format == "jsonl" else header_of(files[0][0], source)
+    raw = _records(spark, source, parts_of(files, source), names).persist(StorageLevel.MEMORY_AND_DISK)
+    kept.append(raw)
+    bad = raw.where(F.col(_ERROR).isNotNull()).orderBy(*PLACE[:2]).select(PLACE[0], _LINE, _ERROR).first()
+    if bad is not None:
+        raise located(bad[0], BadRecord(bad[1], bad[2]))
+    frame = raw.drop(_ERROR, _LINE)
+    return Loaded(_parsed(spark, frame) if source.format == "jsonl" else frame, _counts(frame))
+
+
+def _records(spark: SparkSession, source: SourceConfig, parts: list[Part], names: list[str]) -> DataFrame:
+    """One task per part; a bad record ends its part as a row that says where and why, so that the driver can."""
+    schema = f"{PLACE[0]} string, {PLACE[1]} int, {PLACE[2]} bigint, {_LINE} bigint, {_ERROR} string"
+    fields = [*T._parse_datatype_string(schema).fields, *[T.StructField(name, T.StringType()) for name in names]]  # type: ignore[attr-defined]
+    read = reader_of(source, names)
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                yield from _batches(parts[number], read, names)
+
+    return spark.range(0, len(parts), 1, len(parts)).mapInArrow(run, T.StructType(fields))
+
+
+def _batches(part: Part, read: Any, names: list[str]) -> Iterator[pa.RecordBatch]:
+    rows: list[list[str | None]] = []
+    begun, chars = 0, 0
+    try:
+        for row in read(part):
+            rows.append(row)
+            chars += sum(len(one) for one in row if one)
+            if len(rows) == _BATCH_ROWS or chars > _BATCH_CHARS:
+                yield _batch(part, rows, names, begun=begun)
+                begun, chars, rows = begun + len(rows), 0, []
+    except BadRecord as error:
+        yield _batch(part, [[None] * len(names)], names, begun=begun, error=error)
+    except OSError as error:
+        reason = f"cannot be read on the worker ({error}); put it where all machines see it"
+        yield _batch(part, [[None] * len(names)], names, begun=begun, error=BadRecord(0, reason))
+    else:
+        if rows:
+            yield _batch(part, rows, names, begun=begun)
+
+
+def _batch(part: Part, rows: list[list[str | None]], names: list[str], *, begun: int, error: BadRecord | None = None) -> pa.RecordBatch:
+    size = len(rows)
+    columns = {
+        PLACE[0]: pa.array([part.path] * size, pa.string()),
+        PLACE[1]: pa.array([part.number] * size, pa.int32()),
+        PLACE[2]: pa.array(range(begun, begun + size), pa.int64()),
+        _LINE: pa.array([error.line if error else None] * size, pa.int64()),
+        _ERROR: pa.array([error.reason if error else None] * size, pa.string()),
+    }
+    values = [pa.array([row[at] for row in rows], pa.string()) for at in range(len(names))]
+    return pa.RecordBatch.from_arrays([*columns.values(), *values], [*columns, *names])
+
+
+def _parsed(spark: SparkSession, frame: DataFrame) -> DataFrame:
+    """JSON texts to columns, with the types that all rows together ask for."""
+    schema = spark.read.json(frame.select(_JSON)).schema
+    if not schema.fields:
+        raise DataError("the JSON objects of this source have no fields. Nothing was written.")
+    parsed = frame.withColumn(_JSON, F.from_json(_JSON, schema))
+    return parsed.select(*PLACE, *[_JSON_field(name) for name in schema.names])
+
+
+def _JSON_field(name: str) -> Column:
+    return F.col(_JSON).getField(name).alias(name)
+
+
+def _counts(frame: DataFrame) -> list[tuple[str, int, int]]:
+    rows = frame.groupBy(*PLACE[:2]).count().collect()
+    return sorted((row[0], row[1], row[2]) for row in rows)
