@@ -46,7 +46,11 @@ class DataConfig(Section):
     table: str = Field(description="Bare name (under data.root), absolute path or URL, or catalog name 'schema.table'.")
     version: int | None = Field(None, ge=0, description="Delta version to read; default: the latest, pinned at the start.")
     key: list[str] = Field(["id"], min_length=1)
-    columns: dict[str, str] = Field({}, description="Role → existing column, e.g. {text: body, label: intent}.")
+    columns: dict[str, str] = Field(
+        {},
+        description="Role → existing column, e.g. {text: body, label: intent}. Ingest writes a mapped column under its role's name; "
+        "where a table lacks the mapped column, the one called like the role is read, so one file serves ingest and train.",
+    )
     split_column: str | None = Field("split", description="Column that names each row's split, if the table has it.")
     train_split: str = "train"
     validation_split: str = "validation"
