@@ -1,0 +1,50 @@
+"""Exact evaluation: every row of a split once, the same metrics on any number of ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from sparknlp_ft.tasks.base import Outcomes
+from sparknlp_ft.training.comm import Comm
+from sparknlp_ft.training.feed import Feed
+from sparknlp_ft.training.forward import Forward
+
+
+def evaluate(forward: Forward, feed: Feed, comm: Comm, *, labels: Sequence[str], max_tokens: int) -> dict[str, float]:
+    """Return the metrics of a split; empty if it has no rows.
+
+    Each rank evaluates its lanes; the outcomes of all rows are put into the order of the row hashes before they are
+    summed up, and rank 0's result counts, so that ranks cannot come to different decisions.
+
+    Args:
+        forward: The network.
+        feed: The split.
+        comm: The ranks.
+        labels: Label list of the task.
+        max_tokens: Padded tokens of a batch.
+    """
+    if not feed.rows:
+        return {}
+    gathered = [part for part in comm.allgather_object(_outcomes(forward, feed, max_tokens)) if part]
+    metrics: dict[str, float] = {}
+    if comm.rank == 0:
+        joined = {name: np.concatenate([part[name] for part in gathered]) for name in gathered[0]}
+        order = np.argsort(joined.pop("row"), kind="stable")
+        metrics = forward.task.metrics({name: values[order] for name, values in joined.items()}, labels)
+    return comm.allgather_object(metrics)[0]
+
+
+def _outcomes(forward: Forward, feed: Feed, max_tokens: int) -> Outcomes:
+    """Outcomes of this rank's rows with their row hashes; empty if it has none."""
+    parts: list[Outcomes] = []
+    training = forward.network.training
+    forward.network.eval()
+    with torch.inference_mode():
+        for batch in feed.evaluation(max_tokens):
+            logits = forward.logits(batch, np.arange(len(batch))).cpu().numpy()
+            parts.append({**forward.task.outcomes(logits, batch.targets), "row": batch.row})
+    forward.network.train(training)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}

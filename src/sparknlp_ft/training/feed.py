@@ -1,0 +1,249 @@
+"""What a rank reads: its lanes of a snapshot, as steps of training or batches of evaluation.
+
+Rank r of n owns the lanes l ≡ r (mod n). In training, global step k is the same set of rows on any number of ranks
+(``dealing`` says how many come from each lane; the order within a lane depends on seed, epoch and lane alone), and the
+data position is (epoch, step). In evaluation each lane is batched by itself, so batches do not depend on ranks either.
+Rows are counted against the manifest, row group by row group: Petastorm can lose some without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import fsspec
+import numpy as np
+
+from sparknlp_ft.config import TrainConfig
+from sparknlp_ft.errors import DataError
+from sparknlp_ft.text.batching import by_token_budget
+from sparknlp_ft.text.encoder import Inputs, TextEncoder
+from sparknlp_ft.text.manifest import COLUMNS, Manifest, SnapshotFile
+from sparknlp_ft.training.dealing import Dealing, Pool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a snapshot, a column each, all of shape [rows]; packed ones as objects of type bytes."""
+
+    row: np.ndarray
+    ids: np.ndarray
+    pair: np.ndarray
+    length: np.ndarray
+    target: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def take(self, index: Any) -> Rows:
+        return Rows(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    @staticmethod
+    def concat(parts: Sequence[Rows]) -> Rows:
+        filled = [part for part in parts if len(part)] or [_EMPTY]
+        if len(filled) == 1:
+            return filled[0]
+        return Rows(*(np.concatenate([getattr(part, field.name) for part in filled]) for field in fields(Rows)))
+
+
+_EMPTY = Rows(*(np.zeros(0, dtype=dtype) for dtype in (np.int64, object, object, np.int32, object)))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows ready for the network.
+
+    Attributes:
+        row: Row hashes, int64 [rows].
+        inputs: Assembled token ids of each row.
+        targets: [rows, width] of the task's target type.
+    """
+
+    row: np.ndarray
+    inputs: list[Inputs]
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(row) for row in self.inputs]
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """This rank's share of one global batch; the share may be empty.
+
+    Attributes:
+        epoch: From 0.
+        step: Step within the epoch, from 0.
+        global_rows: Rows of the whole batch over all ranks, what the gradient is divided by.
+        batch: The rows of this rank.
+    """
+
+    epoch: int
+    step: int
+    global_rows: int
+    batch: Batch
+
+
+class Feed:
+    """The lanes of one split that belong to one rank.
+
+    Args:
+        manifest: The snapshot.
+        split: Name of the split.
+        rank: This rank, from 0.
+        size: Number of ranks; at most the number of lanes.
+        encoder: Cuts and completes token ids.
+        config: Batch size, shuffling and seed.
+        target_dtype: The task's.
+
+    Raises:
+        DataError: The snapshot has no such split.
+    """
+
+    def __init__(
+        self, manifest: Manifest, split: str, *, rank: int, size: int, encoder: TextEncoder, config: TrainConfig, target_dtype: str
+    ) -> None:
+        if split not in manifest.splits:
+            raise DataError(f"snapshot {manifest.path!r} has no split {split!r}; it has {', '.join(manifest.splits)}")
+        self.manifest, self.split, self.config = manifest, split, config
+        self.encoder, self.target_dtype = encoder, np.dtype(target_dtype).newbyteorder("<")
+        self.lanes = manifest.splits[split].lanes
+        self.mine = range(rank, len(self.lanes), size)
+        self.dealing = Dealing(manifest.splits[split].lane_rows, config.batch_size)
+        self.filesystem, self.root = fsspec.core.url_to_fs(manifest.path)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the split over all ranks."""
+        return self.dealing.rows
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.dealing.steps
+
+    def epoch(self, epoch: int, *, start_step: int = 0) -> Iterator[StepBatch]:
+        """Yield this rank's share of each global batch of an epoch, from ``start_step`` on.
+
+        Raises:
+            DataError: The files do not hold the rows that the manifest says they hold.
+        """
+        streams = {lane: _Stream(self._shuffled(lane, epoch)) for lane in self.mine}
+        for pool in self.dealing.pools(seed=self.config.seed, epoch=epoch):
+            dealt = [self._deal(streams[lane].take(int(pool.counts[:, lane].sum())), pool, lane) for lane in self.mine]
+            for position, batch in enumerate(pool.order):
+                step = pool.first_step + position
+                if step >= start_step:
+                    rows = Rows.concat([lane[batch] for lane in dealt])
+                    yield StepBatch(epoch, step, int(pool.counts[batch].sum()), self._batch(rows, (self.config.seed, epoch)))
+        for lane, stream in streams.items():
+            stream.end(f"lane {lane} of split {self.split!r} of snapshot {self.manifest.path!r}")
+
+    def evaluation(self, max_tokens: int) -> Iterator[Batch]:
+        """Yield each row of this rank's lanes once, in batches of like length under a token budget."""
+        for lane in self.mine:
+            for block in self._blocks(lane, self.lanes[lane]):
+                whole = self._batch(block, (self.config.seed,))
+                for index in by_token_budget(whole.lengths, max_tokens):
+                    yield Batch(whole.row[index], [whole.inputs[i] for i in index], whole.targets[index])
+
+    def token_ids(self) -> np.ndarray:
+        """Return the distinct token ids of this rank's lanes, sorted; one pass over the files."""
+        seen = np.zeros(0, dtype=np.int32)
+        for lane in self.mine:
+            for block in self._blocks(lane, self.lanes[lane]):
+                packed = b"".join(block.ids) + b"".join(block.pair)
+                seen = np.union1d(seen, np.frombuffer(packed, dtype="<i4"))
+        return seen
+
+    def _shuffled(self, lane: int, epoch: int) -> Iterator[Rows]:
+        rng = np.random.default_rng([abs(self.config.seed), epoch, lane])
+        files = [self.lanes[lane][i] for i in rng.permutation(len(self.lanes[lane]))]
+        for block in self._blocks(lane, files):
+            yield block.take(rng.permutation(len(block)))
+
+    def _blocks(self, lane: int, files: Sequence[SnapshotFile]) -> Iterator[Rows]:
+        """Yield the rows of files in blocks of at least ``shuffle_rows`` (whole row groups), the last as it comes."""
+        held: list[Rows] = []
+        for group in self._row_groups(lane, files):
+            held.append(group)
+            if sum(map(len, held)) >= self.config.shuffle_rows:
+                yield Rows.concat(held)
+                held = []
+        if held:
+            yield Rows.concat(held)
+
+    def _row_groups(self, lane: int, files: Sequence[SnapshotFile]) -> Iterator[Rows]:
+        # Petastorm hands on no empty row group, and cannot open a file that has none.
+        expected = [(file.path, number, rows) for file in files for number, rows in enumerate(file.row_groups) if rows]
+        if not expected:
+            return
+        from sparknlp_ft.training.petastorm_compat import read_row_groups
+
+        paths = [f"{self.root}/{file.path}" for file in files if file.rows]
+        received = 0
+        for columns in read_row_groups(self.filesystem, paths, COLUMNS):
+            group = Rows(**columns)
+            path, number, rows = expected[received] if received < len(expected) else ("(none)", 0, 0)
+            if len(group) != rows:
+                raise _miscount(lane, f"row group {number} of {path!r}", rows, len(group))
+            received += 1
+            yield group
+        if received < len(expected):
+            path, number, _ = expected[received]
+            missing = sum(rows for _, _, rows in expected[received:])
+            raise _miscount(lane, f"everything from row group {number} of {path!r} on", missing, 0)
+
+    def _deal(self, rows: Rows, pool: Pool, lane: int) -> list[Rows]:
+        """Sort a lane's rows of a pool by length and cut them into its batches."""
+        clipped = np.minimum(rows.length, self.encoder.config.max_length)
+        ends = np.cumsum(pool.counts[:, lane])
+        return [rows.take(index) for index in np.split(np.argsort(clipped, kind="stable"), ends[:-1])]
+
+    def _batch(self, rows: Rows, seed: tuple[int, ...]) -> Batch:
+        inputs = []
+        for row, ids, pair in zip(rows.row.tolist(), rows.ids, rows.pair, strict=True):
+            second = np.frombuffer(pair, dtype="<i4") if self.manifest.has_pair else None
+            inputs.append(self.encoder.assemble(np.frombuffer(ids, dtype="<i4"), second, seed=(*seed, row)))
+        packed = b"".join(rows.target)
+        return Batch(rows.row, inputs, np.frombuffer(packed, dtype=self.target_dtype).reshape(len(rows), -1) if len(rows) else _NO_TARGETS)
+
+
+_NO_TARGETS = np.zeros((0, 1), dtype=np.int32)
+
+
+class _Stream:
+    """Rows of a lane, taken in any amounts from blocks."""
+
+    def __init__(self, blocks: Iterator[Rows]) -> None:
+        self.blocks, self.held = blocks, _EMPTY
+
+    def take(self, rows: int) -> Rows:
+        """Return the next ``rows`` rows, or fewer at the end (which cannot be: the blocks are counted)."""
+        parts = [self.held]
+        while sum(map(len, parts)) < rows:
+            parts.append(next(self.blocks))
+        joined = Rows.concat(parts)
+        self.held = joined.take(slice(rows, None))
+        return joined.take(slice(0, rows))
+
+    def end(self, what: str) -> None:
+        """Check that nothing is left.
+
+        Raises:
+            DataError: Rows are left over.
+        """
+        left = len(self.held) + sum(len(block) for block in self.blocks)
+        if left:
+            raise DataError(f"{what} holds {left} rows more than its manifest says; delete the snapshot folder to build it again")
+
+
+def _miscount(lane: int, what: str, expected: int, received: int) -> DataError:
+    return DataError(
+        f"snapshot lane {lane}: {what} should give {expected} rows, and {received} came. "
+        "If this happens again on another run, the files were changed: delete the snapshot folder to have it built again"
+    )

@@ -1,0 +1,143 @@
+"""Horovod: the ranks' collective operations, and starting ranks by ``horovod.spark.run``. The only file that imports it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sparknlp_ft.errors import EXIT_USER, UserError
+from sparknlp_ft.training.job import TrainJob
+from sparknlp_ft.training.run_folder import problem_with, write_error
+
+if TYPE_CHECKING:
+    import torch
+
+
+class HorovodComm:
+    """Horovod's collective operations; the process must be one of its ranks."""
+
+    def __init__(self) -> None:
+        import horovod.torch as hvd
+
+        hvd.init()
+        self.hvd = hvd
+        self.rank, self.size = hvd.rank(), hvd.size()
+        self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()
+        self._on_gpu = bool(hvd.nccl_built())
+
+    def allreduce_sum_(self, tensor: torch.Tensor) -> None:
+        # A name of its own, the same at each step: Horovod then need not negotiate the tensor again.
+        self._in_place(tensor, lambda t: self.hvd.allreduce_(t, op=self.hvd.Sum, name=f"sum.{t.numel()}"))
+
+    def broadcast_(self, tensor: torch.Tensor) -> None:
+        self._in_place(tensor, lambda t: self.hvd.broadcast_(t, root_rank=0))
+
+    def allgather_object(self, value: Any) -> list[Any]:
+        return self.hvd.allgather_object(value)
+
+    def barrier(self) -> None:
+        self.hvd.barrier()
+
+    def _in_place(self, tensor: torch.Tensor, operate: Callable[[torch.Tensor], Any]) -> None:
+        """Operate on a tensor where Horovod can: one on a GPU goes through main memory if Horovod was built without NCCL."""
+        if tensor.is_cuda and not self._on_gpu:
+            copy = tensor.cpu()
+            operate(copy)
+            tensor.copy_(copy)
+        else:
+            operate(tensor)
+
+
+def run_ranks(
+    arguments: Mapping[str, Any], *, ranks: int, start_timeout: int, env: Mapping[str, str], paths: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Start ranks in Spark tasks and return what ``rank_main`` returned on each.
+
+    Args:
+        arguments: Of ``rank_main``.
+        ranks: Their number; the cluster must have as many slots.
+        start_timeout: Seconds for all to come up.
+        env: Environment of each rank, on top of its Spark worker's.
+        paths: Where ranks may find this package; relative ones count from the executor's work folder.
+
+    Raises:
+        RuntimeError: As Horovod words it, when a rank fails.
+    """
+    import horovod.spark
+
+    with _signal_handlers_kept():
+        return horovod.spark.run(
+            _entry(list(paths)),
+            args=(dict(arguments),),
+            num_proc=ranks,
+            start_timeout=start_timeout,
+            use_gloo=True,
+            env=dict(env),
+            verbose=0,
+        )
+
+
+def _entry(paths: list[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the function that ranks are sent.
+
+    It is nested so that it travels by value: a rank can then find the package before it needs it, without a change of
+    PYTHONPATH, which on a cluster holds Spark's own packages.
+    """
+
+    def enter(arguments: dict[str, Any]) -> dict[str, Any]:
+        import sys
+
+        sys.path[:0] = [path for path in paths if path not in sys.path]
+        from sparknlp_ft.training.horovod_backend import rank_main
+
+        return rank_main(arguments)
+
+    return enter
+
+
+def rank_main(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Be a rank: prove that the run's folder is shared, train, and leave word of what went wrong.
+
+    Returns:
+        ``{"result": …}`` as ``run_rank`` gives it, or ``{"problems": […]}`` on every rank if some cannot use the folder.
+    """
+    job = TrainJob(**arguments["job"])
+    try:
+        # Imported here, so that an import that fails leaves word as well.
+        from sparknlp_ft.training.worker import Seat, run_rank
+
+        comm = HorovodComm()
+        problem = problem_with(job.run_dir, arguments["token"], comm.rank)
+        problems = [problem for problem in comm.allgather_object(problem) if problem]
+        if problems:
+            return {"problems": problems}
+        return {"result": run_rank(job, comm, Seat(comm.local_rank, comm.local_size, _gpus()))}
+    except Exception as error:
+        with contextlib.suppress(OSError):  # Where the folder is not shared there is nobody to tell but the log.
+            write_error(job.run_dir, int(os.environ["HOROVOD_RANK"]), error)
+        if isinstance(error, UserError):
+            sys.exit(EXIT_USER)
+        raise
+
+
+def _gpus() -> list[str]:
+    """Addresses of the GPUs that Spark assigned to this rank's task."""
+    from horovod.spark.task import get_available_devices
+
+    return list(get_available_devices())
+
+
+@contextlib.contextmanager
+def _signal_handlers_kept() -> Iterator[None]:
+    """Undo what Horovod does to the driver: it takes over Ctrl-C and SIGTERM and never gives them back."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)

@@ -1,0 +1,84 @@
+"""What a training job is given and what it gives back; both go through JSON between the driver and the ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from sparknlp_ft.config import Config
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One training run.
+
+    Attributes:
+        run_dir: Absolute folder that the driver and all ranks share: metrics, errors, checkpoint, best model.
+        manifest_path: Absolute folder of the snapshot (holds ``manifest.json``).
+        base_dir: Absolute folder of the base model.
+        config: The resolved configuration, as ``Config.model_dump(mode="json")`` gives it.
+        resume: Go on from the checkpoint in ``run_dir``, if there is one.
+        checkpoint_seconds: Least time between two checkpoints; they are written at ends of epochs.
+    """
+
+    run_dir: str
+    manifest_path: str
+    base_dir: str
+    config: dict[str, Any]
+    resume: bool = False
+    checkpoint_seconds: float = 60.0
+
+    @property
+    def resolved(self) -> Config:
+        return Config.model_validate(self.config)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run came to.
+
+    Attributes:
+        best_dir: Folder of the best model, as ``models.folder.save_model`` writes it.
+        best_epoch: Epoch it was taken after, from 1.
+        metric: Name of the validation metric that chose it.
+        epochs: One entry per epoch: ``epoch``, ``step``, ``seconds``, ``best`` and the ``metrics`` of validation.
+        steps: Optimizer steps taken.
+        rows: Rows trained on, over all epochs.
+        seconds: Seconds from the ranks' start to their end, without launching them.
+        train_rows_per_second: Rows over the seconds spent in steps (neither evaluation nor saving).
+        ranks: Number of ranks.
+        device: 'cpu' or 'cuda'.
+        precision: 'bfloat16' or 'float32'.
+        threads: Threads of each rank.
+        stopped_early: Whether patience ran out before the last epoch.
+    """
+
+    best_dir: str
+    best_epoch: int
+    metric: str
+    epochs: list[dict[str, Any]]
+    steps: int
+    rows: int
+    seconds: float
+    train_rows_per_second: float
+    ranks: int
+    device: str
+    precision: str
+    threads: int
+    stopped_early: bool
+
+    @property
+    def best_metrics(self) -> dict[str, float]:
+        """Validation metrics of the best epoch; empty if there were no validation rows."""
+        return next((entry["metrics"] for entry in self.epochs if entry["epoch"] == self.best_epoch), {})
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainResult:
+        return cls(**{field.name: values[field.name] for field in fields(cls)})

@@ -1,0 +1,160 @@
+"""The training loop: a generator of events that knows neither Horovod nor MLflow.
+
+It yields what happened; saving the best model, writing metrics and checkpoints stay with the caller, who may do them
+between two events. Style after spaCy's ``spacy/training/loop.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sparknlp_ft.config import TrainConfig
+from sparknlp_ft.errors import ConfigError, nearest
+from sparknlp_ft.text.batching import by_token_budget
+from sparknlp_ft.training.comm import Comm
+from sparknlp_ft.training.device import seed_all
+from sparknlp_ft.training.evaluation import evaluate
+from sparknlp_ft.training.feed import Feed, StepBatch
+from sparknlp_ft.training.forward import Forward
+from sparknlp_ft.training.optimizer import Optimizer, StepStats
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """One optimizer step was taken.
+
+    Attributes:
+        epoch: From 1.
+        step: Over all epochs, from 1.
+        rows: Rows of the global batch.
+        seconds: It took, reading included.
+        stats: Loss, learning rate, gradient norm.
+    """
+
+    epoch: int
+    step: int
+    rows: int
+    seconds: float
+    stats: StepStats
+
+
+@dataclass(frozen=True)
+class EpochEvent:
+    """An epoch was trained and evaluated; ``progress`` already counts it."""
+
+    epoch: int
+    step: int
+    seconds: float
+    metrics: dict[str, float]
+    best: bool
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come: with weights and optimizer state, all that is needed to go on.
+
+    Attributes:
+        epochs: Epochs done.
+        best_epoch: The best of them, from 1; 0 before the first.
+        best_score: Its metric, signed so that higher is better.
+        stale: Epochs since then.
+        stopped: Whether patience has run out.
+        history: One entry per epoch, as in ``TrainResult.epochs``.
+    """
+
+    epochs: int = 0
+    best_epoch: int = 0
+    best_score: float = float("-inf")
+    stale: int = 0
+    stopped: bool = False
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def fit(
+    forward: Forward,
+    optimizer: Optimizer,
+    *,
+    train: Feed,
+    validation: Feed | None,
+    comm: Comm,
+    config: TrainConfig,
+    labels: Sequence[str],
+    progress: Progress,
+) -> Iterator[StepEvent | EpochEvent]:
+    """Train from ``progress`` on until the last epoch or until patience runs out.
+
+    Args:
+        forward: The network; trained in place.
+        optimizer: Over the network's parameters.
+        train: Rows to learn from.
+        validation: Rows that pick the best epoch and end the run early; None or empty: the last epoch is the best.
+        comm: The ranks; all run this same loop.
+        config: Epochs, patience, metric, seeds.
+        labels: Label list of the task.
+        progress: Where to go on; ``Progress()`` for a new run.
+
+    Raises:
+        ConfigError: ``train.metric`` names no metric of the task, or the gradient is not finite.
+    """
+    metric = config.metric or forward.task.default_metric
+    while progress.epochs < config.epochs and not progress.stopped:
+        started = time.perf_counter()
+        epoch = progress.epochs
+        resumed = started
+        for step in train.epoch(epoch):
+            stats = train_step(forward, optimizer, step, comm=comm, config=config, steps_per_epoch=train.steps_per_epoch)
+            number = epoch * train.steps_per_epoch + step.step + 1
+            yield StepEvent(epoch + 1, number, step.global_rows, time.perf_counter() - resumed, stats)
+            resumed = time.perf_counter()
+        metrics = evaluate(forward, validation, comm, labels=labels, max_tokens=config.micro_batch_tokens) if validation else {}
+        step_number = (epoch + 1) * train.steps_per_epoch
+        progress = advance(progress, metrics, metric, config)
+        best = progress.best_epoch == progress.epochs
+        seconds = time.perf_counter() - started
+        entry = {"epoch": epoch + 1, "step": step_number, "seconds": seconds, "best": best, "metrics": metrics}
+        progress = replace(progress, history=[*progress.history, entry])
+        yield EpochEvent(epoch + 1, step_number, seconds, metrics, best, progress)
+
+
+def train_step(
+    forward: Forward, optimizer: Optimizer, step: StepBatch, *, comm: Comm, config: TrainConfig, steps_per_epoch: int
+) -> StepStats:
+    """Take one optimizer step on a global batch, of which this rank holds a share (maybe none)."""
+    accumulate_gradients(forward, optimizer, step, rank=comm.rank, config=config)
+    return optimizer.step(step.epoch * steps_per_epoch + step.step, comm)
+
+
+def accumulate_gradients(forward: Forward, optimizer: Optimizer, step: StepBatch, *, rank: int, config: TrainConfig) -> None:
+    """Fill the gradient buffer with this rank's share: the sum of its rows' losses over the global row count.
+
+    A share of more than ``micro_batch_tokens`` padded tokens takes several passes, shortest rows first.
+    """
+    forward.network.train()
+    seed_all(config.seed, step.epoch, step.step, rank)
+    optimizer.zero()
+    for index in by_token_budget(step.batch.lengths, config.micro_batch_tokens):
+        loss = forward.losses(step.batch, index, label_smoothing=config.label_smoothing).sum() / step.global_rows
+        loss.backward()
+        optimizer.add_loss(loss)
+
+
+def advance(progress: Progress, metrics: dict[str, float], metric: str, config: TrainConfig) -> Progress:
+    """Count an epoch, and decide whether it is the best so far and whether to stop.
+
+    Raises:
+        ConfigError: There is no such metric.
+    """
+    epoch = progress.epochs + 1
+    if not metrics:
+        return replace(progress, epochs=epoch, best_epoch=epoch)
+    if metric not in metrics:
+        raise ConfigError(f"train.metric: {metric!r} is not a metric.{nearest(metric, metrics)} Valid: {', '.join(sorted(metrics))}")
+    score = -metrics[metric] if metric == "loss" else metrics[metric]
+    if not progress.best_epoch or score > progress.best_score + config.min_improvement:
+        return replace(progress, epochs=epoch, best_epoch=epoch, best_score=score, stale=0)
+    stale = progress.stale + 1
+    return replace(progress, epochs=epoch, stale=stale, stopped=config.patience is not None and stale >= config.patience)

@@ -1,0 +1,109 @@
+"""AdamW over one flat gradient: one allreduce, one norm, one clipping, whatever the number of parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sparknlp_ft.config import TrainConfig
+from sparknlp_ft.errors import ConfigError
+from sparknlp_ft.training.active_rows import ActiveEmbedding
+from sparknlp_ft.training.comm import Comm
+
+#: Parameters begin at multiples of this in the flat gradient (64 bytes), so that each is aligned.
+ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class StepStats:
+    """One optimizer step: mean loss of the global batch, learning rate, and norm of the global gradient before clipping."""
+
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+
+
+class FlatGradients:
+    """All gradients in one float32 buffer that is kept between steps; each parameter's ``grad`` is a view of it.
+
+    One more slot holds the loss, so that it is summed over ranks together with the gradients.
+    """
+
+    def __init__(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        wrong = {str(p.dtype) for p in parameters if p.dtype != torch.float32}
+        if wrong:
+            raise ValueError(f"parameters of type {', '.join(sorted(wrong))}: trained weights must be float32")
+        padded = [-(-p.numel() // ALIGNMENT) * ALIGNMENT for p in parameters]
+        self.flat = torch.zeros(sum(padded) + 1, device=parameters[0].device)
+        self.gradients, self.loss = self.flat[:-1], self.flat[-1]
+        start = 0
+        for parameter, size in zip(parameters, padded, strict=True):
+            parameter.grad = self.flat[start : start + parameter.numel()].view_as(parameter)
+            start += size
+
+
+class Optimizer:
+    """AdamW (Loshchilov and Hutter, arXiv:1711.05101) with a learning-rate schedule and clipping.
+
+    Biases and norms (every parameter of fewer than two dimensions) are not decayed.
+
+    Args:
+        network: Its parameters that require gradients are trained.
+        config: Learning rate, schedule, decay, clipping.
+        total_steps: Steps of the whole run, which the schedule spans.
+    """
+
+    def __init__(self, network: torch.nn.Module, config: TrainConfig, *, total_steps: int) -> None:
+        self.config, self.total_steps = config, total_steps
+        parameters = [p for p in network.parameters() if p.requires_grad]
+        self.gradients = FlatGradients(parameters)
+        groups = [
+            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        self.adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, fused=True)
+        self.active = [module for module in network.modules() if isinstance(module, ActiveEmbedding)]
+
+    def zero(self) -> None:
+        self.gradients.flat.zero_()
+
+    def add_loss(self, loss: torch.Tensor) -> None:
+        """Add a share of the global batch's loss to what the step reports."""
+        self.gradients.loss += loss.detach()
+
+    def step(self, step: int, comm: Comm) -> StepStats:
+        """Sum gradients over the ranks, clip, and move the weights.
+
+        Raises:
+            ConfigError: The gradient is not finite (on every rank alike, so none is left waiting).
+        """
+        comm.allreduce_sum_(self.gradients.flat)
+        norm = float(torch.linalg.vector_norm(self.gradients.gradients))
+        if not math.isfinite(norm):
+            raise ConfigError(
+                f"train.learning_rate: {self.config.learning_rate} made the gradient of step {step} {norm}; "
+                "take a smaller one, or a longer train.warmup_fraction"
+            )
+        if norm > self.config.max_grad_norm:
+            self.gradients.gradients.mul_(self.config.max_grad_norm / norm)
+        rate = learning_rate(step, self.total_steps, self.config)
+        for group in self.adamw.param_groups:
+            group["lr"] = rate
+        self.adamw.step()
+        for embedding in self.active:
+            embedding.decay(1.0 - rate * self.config.weight_decay)
+        return StepStats(float(self.gradients.loss), rate, norm)
+
+
+def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
+    """Learning rate of a step (from 0): linear warm-up, then linear or cosine decay to zero at the end, or constant."""
+    warmup = math.ceil(config.warmup_fraction * total_steps)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    if config.schedule == "constant":
+        return config.learning_rate
+    left = (total_steps - step) / max(total_steps - warmup, 1)
+    return config.learning_rate * (left if config.schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left)))

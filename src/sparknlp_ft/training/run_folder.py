@@ -1,0 +1,131 @@
+"""The run's folder, which the driver and all ranks share: metrics, rank errors, and the proof that it is shared.
+
+launch.json           token of this launch, written by the driver, looked for by every rank
+metrics.jsonl         one event per line, appended by rank 0, read by the driver while it waits
+errors/rank-N.json    what went wrong in rank N, written before it leaves
+checkpoint/           see ``checkpoint``
+best-E/               the best model so far, after epoch E
+result.json           what a finished run came to, written last
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import traceback
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sparknlp_ft.errors import USER_ERRORS, LaunchError, RankError, UserError
+
+METRICS = "metrics.jsonl"
+TOKEN = "launch.json"
+RESULT = "result.json"
+
+#: What Horovod raises in the ranks that were well when another one failed.
+ECHOES = frozenset({"HorovodInternalError"})
+
+
+def prepare(run_dir: str | Path, *, keep: bool) -> str:
+    """Make the folder ready for a launch and return the launch's token.
+
+    Args:
+        run_dir: The folder; made if missing.
+        keep: Keep the checkpoint, metrics and best model of an earlier launch, to go on from.
+
+    Raises:
+        LaunchError: The folder cannot be written.
+    """
+    folder, token = Path(run_dir), uuid.uuid4().hex
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / "errors", ignore_errors=True)
+        if not keep:
+            (folder / METRICS).unlink(missing_ok=True)
+            (folder / RESULT).unlink(missing_ok=True)
+            for stale in (folder / "checkpoint", *folder.glob("best-*")):
+                shutil.rmtree(stale, ignore_errors=True)
+        (folder / "errors").mkdir()
+        (folder / METRICS).touch()
+        (folder / TOKEN).write_text(json.dumps({"token": token}), encoding="utf-8")
+    except OSError as error:
+        raise LaunchError(f"launch.run_dir: {str(run_dir)!r} cannot be written: {error}. Give a folder that can.") from error
+    return token
+
+
+def problem_with(run_dir: str | Path, token: str, rank: int) -> str | None:
+    """Say why a rank cannot use the run's folder; None if it reads the driver's token there and can write."""
+    folder = Path(run_dir)
+    try:
+        found = json.loads((folder / TOKEN).read_text(encoding="utf-8"))["token"]
+        (folder / "errors" / f"probe-{rank}").touch()
+    except (OSError, ValueError, KeyError) as error:
+        return f"rank {rank}: {error}"
+    return None if found == token else f"rank {rank}: another launch's folder is there"
+
+
+def append_event(run_dir: str | Path, event: dict[str, Any]) -> None:
+    """Append one event to the metrics file (rank 0 alone)."""
+    with (Path(run_dir) / METRICS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(event) + "\n")
+
+
+def write_result(run_dir: str | Path, result: dict[str, Any]) -> None:
+    """Write what the run came to."""
+    partial = Path(run_dir) / f".{RESULT}.part"
+    partial.write_text(json.dumps(result), encoding="utf-8")
+    partial.replace(Path(run_dir) / RESULT)
+
+
+def read_result(run_dir: str | Path) -> dict[str, Any] | None:
+    """Return what an earlier, finished run in this folder came to; None if there was none."""
+    path = Path(run_dir) / RESULT
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+class EventReader:
+    """Reads events as they are appended, each once, from where the file ended when the reader was made."""
+
+    def __init__(self, run_dir: str | Path) -> None:
+        self.path = Path(run_dir) / METRICS
+        self.position = self.path.stat().st_size
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        with self.path.open("rb") as file:
+            file.seek(self.position)
+            for line in file:
+                if not line.endswith(b"\n"):  # Still being written.
+                    return
+                self.position += len(line)
+                yield json.loads(line)
+
+
+def write_error(run_dir: str | Path, rank: int, error: BaseException) -> None:
+    """Leave word of what went wrong in a rank."""
+    values = {
+        "rank": rank,
+        "time": time.time(),
+        "type": type(error).__name__,
+        "message": str(error),
+        "user": isinstance(error, UserError),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+    folder = Path(run_dir) / "errors"
+    partial = folder / f"rank-{rank}.part"
+    partial.write_text(json.dumps(values), encoding="utf-8")
+    partial.replace(folder / f"rank-{rank}.json")
+
+
+def first_error(run_dir: str | Path) -> Exception | None:
+    """Return the earliest error that ranks left and that is not Horovod's echo of another, as an exception to raise."""
+    errors = [json.loads(path.read_text(encoding="utf-8")) for path in (Path(run_dir) / "errors").glob("rank-*.json")]
+    own = [error for error in errors if error["type"] not in ECHOES] or errors
+    if not own:
+        return None
+    first = min(own, key=lambda error: error["time"])
+    if first["type"] in USER_ERRORS:
+        return USER_ERRORS[first["type"]](first["message"])
+    return RankError(f"rank {first['rank']}: {first['type']}: {first['message']}\n{first['traceback']}")
