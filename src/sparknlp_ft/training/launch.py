@@ -51,11 +51,7 @@ def launch(job: TrainJob, config: LaunchConfig, spark: SparkSession | None, *, s
         UserError: Of the kind and with the message that a rank raised.
         RankError: A rank failed otherwise.
     """
-    if config.backend == "horovod" and config.ranks > slots:
-        raise LaunchError(
-            f"launch.ranks: {config.ranks} ranks need {config.ranks} slots at the same time, and this Spark cluster has {slots}; "
-            f"set launch.ranks={slots} or fewer, or give the cluster more cores (locally: SPARKNLP_FT_MASTER=local[{config.ranks},4])"
-        )
+    check_slots(config, slots)
     finished = read_result(job.run_dir) if job.resume else None
     if finished is not None:
         log.info("run %s is finished already", job.run_dir)
@@ -64,6 +60,19 @@ def launch(job: TrainJob, config: LaunchConfig, spark: SparkSession | None, *, s
     with _following(job.run_dir, on_event):
         values = _run_solo(job) if config.backend == "solo" else _run_horovod(job, config, spark, token)
     return TrainResult.from_dict(values)
+
+
+def check_slots(config: LaunchConfig, slots: int) -> None:
+    """Check that all ranks can run at the same time; Horovod would wait ten minutes for those that cannot.
+
+    Raises:
+        LaunchError: They cannot.
+    """
+    if config.backend == "horovod" and config.ranks > slots:
+        raise LaunchError(
+            f"launch.ranks: {config.ranks} ranks need {config.ranks} slots at the same time, and this Spark cluster has {slots}; "
+            f"set launch.ranks={slots} or fewer, or give the cluster more cores (locally: SPARKNLP_FT_MASTER=local[{config.ranks},4])"
+        )
 
 
 def _run_solo(job: TrainJob) -> dict[str, Any]:

@@ -253,8 +253,13 @@ class _Recorder:
                 task=parts.forward.task,
                 labels=parts.manifest.labels,
                 text=self.config.text,
-                extra={"epoch": event.epoch, "step": event.step, "validation": event.metrics},
+                extra={"text_roles": self._text_roles(), "epoch": event.epoch, "step": event.step, "validation": event.metrics},
             )
+
+    def _text_roles(self) -> list[str]:
+        """Columns the model was trained on, which scoring must find."""
+        task = self.parts.forward.task
+        return [*task.text_roles, *(task.optional_roles if self.parts.manifest.has_pair else ())]
 
     def _checkpoint(self, event: EpochEvent) -> None:
         parts = self.parts
