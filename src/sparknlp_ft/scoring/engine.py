@@ -75,8 +75,9 @@ class TorchEngine:
         encoder = self.model.encoder
         first = encoder.tokenize(texts)
         second = [None] * len(first) if pairs is None else encoder.tokenize(pairs)
-        seeds = [0] * len(first) if rows is None else rows
-        inputs = [encoder.assemble(a, b, seed=(0, seed)) for a, b, seed in zip(first, second, seeds, strict=True)]
+        hashes = [0] * len(first) if rows is None else rows
+        seed = int(self.model.meta.extra.get("seed", 0))
+        inputs = [encoder.assemble(a, b, seed=(seed, row)) for a, b, row in zip(first, second, hashes, strict=True)]
         truncated = np.asarray([row.truncated for row in inputs], dtype=bool)
         tokens = np.asarray([len(a) if b is None else min(len(a), len(b)) for a, b in zip(first, second, strict=True)], dtype=np.int64)
         return Logits(self.logits(inputs), truncated, tokens)

@@ -1,0 +1,402 @@
+"""The one file that knows MLflow: where the store is, runs, the logged model, the registry.
+
+Only the driver calls ``connect`` and what follows from it. A scoring worker calls ``load_engine`` alone, with a local
+folder, which reads files and talks to no server.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparknlp_ft.config import TrackingConfig
+from sparknlp_ft.errors import ConfigError, ModelError, nearest
+from sparknlp_ft.models.folder import load_meta
+from sparknlp_ft.tasks import get_task
+from sparknlp_ft.tracking.addresses import param_value, sqlite_file, store_uri, without_password, without_secrets
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+    from sparknlp_ft.scoring.engine import Engine
+
+#: Name of the model among a run's outputs: ``runs:/ID/model``.
+MODEL_NAME = "model"
+
+PARAMS_PER_CALL = 100
+
+#: A metric costs 3–5 ms by itself, so they are sent together: this many, or those of this many seconds.
+METRICS_PER_CALL = 1000
+METRIC_SECONDS = 5.0
+
+#: What loading and running the model needs; the versions are those installed when it is logged.
+REQUIREMENTS = ("mlflow", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pydantic", "pyyaml")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A connected MLflow store and the experiment that runs go to."""
+
+    uri: str
+    experiment: str
+    experiment_id: str
+    artifacts: str
+    client: MlflowClient
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """One concrete model: what an alias meant when it was resolved. ``version`` of an unregistered model is its run."""
+
+    name: str
+    version: str
+    run_id: str
+    uri: str
+
+    @property
+    def display(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+@dataclass
+class Run:
+    """An open run. Metrics are gathered and sent in batches; ``flush`` sends what is left."""
+
+    store: Store
+    run_id: str
+    _pending: list[Any] = field(default_factory=list)
+    _sent: float = field(default_factory=time.monotonic)
+
+    def log_settings(self, settings: Mapping[str, object], whole: Mapping[str, Any] | None = None) -> None:
+        """Log every resolved setting as a parameter, and the whole configuration as ``config.json`` if given.
+
+        Values of ``launch.env`` may be secrets, and so may a password within an address: neither is logged.
+        """
+        from mlflow.entities import Param
+
+        params = [Param(key, param_value(key, value)) for key, value in settings.items()]
+        for start in range(0, len(params), PARAMS_PER_CALL):
+            self.store.client.log_batch(self.run_id, params=params[start : start + PARAMS_PER_CALL])
+        if whole is not None:
+            self.store.client.log_dict(self.run_id, without_secrets(whole), "config.json")
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
+        """Log metrics of a step or an epoch, in batches."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._pending += [Metric(name, float(value), now, step) for name, value in metrics.items() if math.isfinite(value)]
+        if len(self._pending) >= METRICS_PER_CALL or time.monotonic() - self._sent > METRIC_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send the metrics gathered so far."""
+        for start in range(0, len(self._pending), METRICS_PER_CALL):
+            self.store.client.log_batch(self.run_id, metrics=self._pending[start : start + METRICS_PER_CALL])
+        self._pending.clear()
+        self._sent = time.monotonic()
+
+    def log_table(self, name: str, *, table_id: str, table_version: int, path: str | None = None, context: str = "training") -> None:
+        """Log the pinned table as a dataset input: name, id and version, and the path if it has one."""
+        from mlflow.data.delta_dataset_source import DeltaDatasetSource
+        from mlflow.data.meta_dataset import MetaDataset
+        from mlflow.entities import DatasetInput, InputTag
+
+        source = DeltaDatasetSource(
+            path=path, delta_table_name=None if path else name, delta_table_version=table_version, delta_table_id=table_id
+        )
+        digest = f"{table_id[:20]}@{table_version}"
+        dataset = MetaDataset(source, name=name[-500:], digest=digest)
+        entity = dataset._to_mlflow_entity()
+        self.store.client.log_inputs(self.run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
+
+    def log_file(self, path: str | Path, folder: str | None = None) -> None:
+        """Log a file as an artifact."""
+        self.store.client.log_artifact(self.run_id, str(path), folder)
+
+    def log_text(self, text: str, name: str) -> None:
+        """Log a text as the artifact ``name``."""
+        self.store.client.log_text(self.run_id, text, name)
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        """Set tags of the run."""
+        from mlflow.entities import RunTag
+
+        self.store.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+
+def connect(tracking: TrackingConfig, *, cwd: str | Path | None = None) -> Store:
+    """Open the store and the experiment, making both where they are local and missing.
+
+    Args:
+        tracking: Address, artifact folder, experiment.
+        cwd: Folder under which the default store is made.
+
+    Raises:
+        ConfigError: The experiment was deleted, or the address is not one of MLflow's.
+    """
+    quiet_mlflow()
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    uri = store_uri(tracking, Path(cwd or Path.cwd()))
+    database = sqlite_file(uri)
+    if database is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(uri)
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    try:
+        experiment = client.get_experiment_by_name(tracking.experiment)
+        if experiment is None:
+            root = tracking.artifacts or (str(database.parent / "artifacts") if database is not None else None)
+            folder = re.sub(r"[^\w.-]+", "_", tracking.experiment)
+            location = None if root is None else f"{root.rstrip('/')}/{folder}"
+            client.create_experiment(tracking.experiment, artifact_location=location)
+            experiment = client.get_experiment_by_name(tracking.experiment)
+    except MlflowException as error:
+        raise ConfigError(
+            f"tracking.uri: {without_password(uri)!r} cannot be used for experiment {tracking.experiment!r}: {error}"
+        ) from error
+    assert experiment is not None
+    if experiment.lifecycle_stage == "deleted":
+        raise ConfigError(
+            f"tracking.experiment: {tracking.experiment!r} was deleted in {without_password(uri)!r}; restore it or choose another name"
+        )
+    return Store(uri, experiment.name, experiment.experiment_id, str(experiment.artifact_location), client)
+
+
+@contextmanager
+def start_run(store: Store, name: str, *, tags: Mapping[str, object] | None = None, system_metrics: bool = True) -> Iterator[Run]:
+    """Open a run; it ends as FINISHED, or as FAILED if the block raises.
+
+    Args:
+        store: The store.
+        name: What the run is called in the user interface.
+        tags: Tags to set.
+        system_metrics: Whether MLflow records CPU, memory, disk, network and GPU while the run is open.
+    """
+    import mlflow
+
+    mlflow.set_system_metrics_sampling_interval(5)
+    texts = {key: str(value) for key, value in (tags or {}).items()}
+    with mlflow.start_run(experiment_id=store.experiment_id, run_name=name, tags=texts, log_system_metrics=system_metrics) as active:
+        run = Run(store, active.info.run_id)
+        try:
+            yield run
+        finally:
+            run.flush()
+
+
+def open_run(store: Store, run_id: str) -> Run:
+    """Return a run that has ended, to log more to it (its status stays)."""
+    return Run(store, run_id)
+
+
+def log_model(run: Run, model_dir: str | Path, *, text_roles: Sequence[str], example: pd.DataFrame) -> ModelRef:
+    """Log a model folder as a pyfunc: code, pinned requirements, signature, input example; nothing pickled.
+
+    MLflow would prove the example by loading the model in a served form (12 s, nearly all of it imports); here it is
+    checked against the signature alone. That the model loads and predicts is shown when it is scored with.
+
+    Args:
+        run: The run the model belongs to.
+        model_dir: What ``save_model`` wrote.
+        text_roles: Columns the model reads.
+        example: A few rows with those columns. They are stored with the model: give no confidential text.
+    """
+    from mlflow.models import Model
+
+    from sparknlp_ft import __file__ as package
+
+    meta = load_meta(model_dir)
+    info = Model.log(
+        artifact_path=None,
+        name=MODEL_NAME,
+        flavor=_PlainPyfunc,
+        flavor_name="python_function",
+        run_id=run.run_id,
+        loader_module="sparknlp_ft.tracking.pyfunc",
+        data_path=str(model_dir),
+        code_paths=[str(Path(package).parent)],
+        pip_requirements=requirements(),
+        signature=_signature(text_roles, get_task(meta.task).prediction_fields),
+        input_example=example[list(text_roles)],
+        validate_serving_input=False,
+        metadata={"task": meta.task, "labels": len(meta.labels)},
+    )
+    return ModelRef(f"runs:/{run.run_id}/{MODEL_NAME}", run.run_id, run.run_id, info.model_uri)
+
+
+def register(store: Store, model: ModelRef, name: str, *, tags: Mapping[str, object] | None = None) -> ModelRef:
+    """Make a logged model a version of the registered model ``name``; moves no alias."""
+    import mlflow
+
+    made = mlflow.register_model(model.uri, name, tags={key: str(value) for key, value in (tags or {}).items()})
+    return ModelRef(name, str(made.version), model.run_id, f"models:/{name}/{made.version}")
+
+
+def set_alias(store: Store, model: ModelRef, alias: str) -> None:
+    """Point an alias at a registered version. Only the gate calls this, once the version has proved better."""
+    store.client.set_registered_model_alias(model.name, alias, model.version)
+
+
+def find_alias(store: Store, name: str, alias: str) -> ModelRef | None:
+    """Return the version an alias points at, or None if the model or the alias is not there yet."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = store.client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}:
+            return None
+        raise
+    return ModelRef(name, str(found.version), found.run_id or "", f"models:/{name}/{found.version}")
+
+
+def resolve_model(store: Store, spec: str) -> ModelRef:
+    """Resolve NAME@ALIAS, NAME/VERSION (with or without ``models:/``) or ``runs:/ID/model`` to one concrete model, once.
+
+    Raises:
+        ModelError: There is no such model, version, alias or run; names what there is.
+    """
+    plain = spec.removeprefix("models:/")
+    if plain.startswith("runs:/"):
+        return _resolve_run(store, plain)
+    if match := re.fullmatch(r"([^@/]+)@([^@/]+)", plain):
+        found = find_alias(store, match[1], match[2])
+        if found is None:
+            raise ModelError(_no_model(store, match[1], f"alias {match[2]!r}"))
+        return found
+    if match := re.fullmatch(r"([^@/]+)/(\d+)", plain):
+        return _resolve_version(store, match[1], match[2])
+    raise ModelError(
+        f"{spec!r} does not name a model; give NAME@ALIAS, NAME/VERSION or runs:/ID/{MODEL_NAME}, for example 'intents@champion'"
+    )
+
+
+def download_model(store: Store, model: ModelRef, folder: str | Path) -> Path:
+    """Copy a model's files into ``folder``; returns the folder that holds ``MLmodel``.
+
+    Raises:
+        ModelError: The files are gone.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=model.uri, dst_path=str(target)))
+    except (MlflowException, OSError) as error:
+        raise ModelError(f"the files of model {model.display} cannot be read ({error}); train and register it again") from error
+
+
+def model_folder(downloaded: str | Path) -> Path:
+    """Return the model folder inside a downloaded MLflow model."""
+    import yaml
+
+    conf = yaml.safe_load((Path(downloaded) / "MLmodel").read_text(encoding="utf-8"))["flavors"]["python_function"]
+    return Path(downloaded) / conf["data"]
+
+
+def load_engine(device: str | None = None, *, downloaded: str, **settings: Any) -> Engine:
+    """Load a downloaded MLflow model and return its engine: what a scoring worker calls.
+
+    Args:
+        device: Where to compute; None: the engine's choice.
+        downloaded: Local folder that holds ``MLmodel``.
+        settings: As in ``scoring.engine.load_engine``.
+    """
+    quiet_mlflow()
+    import mlflow.pyfunc
+
+    return mlflow.pyfunc.load_model(downloaded, suppress_warnings=True).get_raw_model().engine(device=device, **settings)
+
+
+def requirements() -> list[str]:
+    """Return what the model needs, pinned to the installed versions (local build tags such as +cu130 left off)."""
+    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
+
+
+def quiet_mlflow() -> None:
+    """Keep MLflow's and its migrations' progress notes out of the job's log; warnings stay."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _PlainPyfunc:
+    """The pyfunc flavor for ``Model.log``, which hands ``validate_serving_input`` on to it; MLflow's own refuses that."""
+
+    @staticmethod
+    def save_model(path: str, mlflow_model: Any, validate_serving_input: bool, **settings: Any) -> None:
+        import mlflow.pyfunc
+
+        mlflow.pyfunc.save_model(path=path, mlflow_model=mlflow_model, **settings)
+
+
+def _signature(text_roles: Sequence[str], prediction_fields: str) -> Any:
+    import json
+
+    from mlflow.models import ModelSignature
+
+    from sparknlp_ft.scoring.rows import STATUS_FIELDS
+    from sparknlp_ft.tracking.signature import column_specs, input_specs
+
+    outputs = column_specs(f"{prediction_fields}, {STATUS_FIELDS}")
+    return ModelSignature.from_dict({"inputs": json.dumps(input_specs(text_roles)), "outputs": json.dumps(outputs)})
+
+
+def _resolve_version(store: Store, name: str, number: str) -> ModelRef:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = store.client.get_model_version(name, number)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise ModelError(_no_model(store, name, f"version {number}")) from error
+        raise
+    return ModelRef(name, str(found.version), found.run_id or "", f"models:/{name}/{found.version}")
+
+
+def _resolve_run(store: Store, uri: str) -> ModelRef:
+    from mlflow.exceptions import MlflowException
+
+    run_id, _, path = uri.removeprefix("runs:/").partition("/")
+    try:
+        outputs = store.client.get_run(run_id).outputs
+    except MlflowException as error:
+        raise ModelError(
+            f"there is no run {run_id!r} in {without_password(store.uri)!r}; give NAME@ALIAS, NAME/VERSION or runs:/ID/model"
+        ) from error
+    models = [store.client.get_logged_model(output.model_id) for output in (outputs.model_outputs if outputs else [])]
+    named = [model for model in models if model.name == (path or MODEL_NAME)]
+    if not named:
+        raise ModelError(
+            f"run {run_id!r} has logged no model {path or MODEL_NAME!r}; it has: {', '.join(m.name for m in models) or 'none'}"
+        )
+    return ModelRef(uri, run_id, run_id, f"models:/{named[-1].model_id}")
+
+
+def _no_model(store: Store, name: str, what: str) -> str:
+    models = {model.name: model for model in store.client.search_registered_models()}
+    where = without_password(store.uri)
+    if name not in models:
+        have = f"Registered: {', '.join(sorted(models)[:8])}." if models else "Nothing is registered there yet: run `sparknlp-ft train`."
+        return f"there is no registered model {name!r} in {where!r}.{nearest(name, models)} {have}"
+    versions = sorted(int(v.version) for v in store.client.search_model_versions(f"name='{name.replace(chr(39), '')}'"))
+    aliases = ", ".join(f"{alias} → {number}" for alias, number in sorted(models[name].aliases.items())) or "none"
+    return (
+        f"registered model {name!r} has no {what}. Versions: {', '.join(map(str, versions)) or 'none'}; aliases: {aliases}. "
+        "Give NAME/VERSION, or train a model that passes the gate."
+    )
