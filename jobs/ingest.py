@@ -1,0 +1,10 @@
+"""Read files or a Hub data set into a Delta table, on a Spark cluster:
+
+spark-submit --packages io.delta:delta-spark_4.2_2.13:4.4.0 jobs/ingest.py --config conf/banking77.yaml [section.key=value …]
+"""
+
+import sys
+
+from sparknlp_ft.cli import main
+
+raise SystemExit(main(["ingest", *sys.argv[1:]]))

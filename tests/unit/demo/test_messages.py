@@ -1,0 +1,52 @@
+"""The demo's data set: deterministic, whole, and hard enough to tell methods apart."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sparknlp_ft.demo.messages import TEST_ROWS, TRAIN_ROWS, Message, load_phrasings, messages, write_csv
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Message]:
+    return messages()
+
+
+def test_the_same_seed_gives_the_same_rows(rows: list[Message]) -> None:
+    assert messages() == rows
+    assert messages(seed=8) != rows
+
+
+def test_every_intent_has_its_rows_in_both_splits(rows: list[Message]) -> None:
+    intents = load_phrasings()["intents"]
+    counts = Counter((row.intent, row.split) for row in rows)
+    assert len(intents) >= 12
+    assert counts == {(intent, split): n for intent in intents for split, n in (("train", TRAIN_ROWS), ("test", TEST_ROWS))}
+    assert len(rows) >= 3_600
+
+
+def test_no_text_occurs_twice(rows: list[Message]) -> None:
+    assert len({row.text.casefold() for row in rows}) == len(rows)
+
+
+def test_nothing_of_the_notation_is_left(rows: list[Message]) -> None:
+    assert not [row.text for row in rows if set(row.text) & set("[]{}|") or "  " in row.text or row.text != row.text.strip()]
+
+
+def test_the_cheap_baseline_stays_below_the_bar(rows: list[Message]) -> None:
+    from sparknlp_ft.reports.baseline import baselines
+
+    train, test = ([(row.text, row.intent) for row in rows if row.split == split] for split in ("train", "test"))
+    result = baselines(train, test)
+    assert result.majority_accuracy < 0.1
+    assert 0.8 < result.tfidf_accuracy < 0.95
+
+
+def test_csv_keeps_every_row(rows: list[Message], tmp_path: Path) -> None:
+    write_csv(rows, tmp_path / "all.csv")
+    with (tmp_path / "all.csv").open(newline="", encoding="utf-8") as stream:
+        assert [(row["text"], row["intent"]) for row in csv.DictReader(stream)] == [(row.text, row.intent) for row in rows]
