@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 
 from sparknlp_ft.config import Config, is_url
@@ -45,8 +44,9 @@ def _check_sources(config: Config) -> list[str]:
         if source.format == "hub" or is_url(source.path):
             found.append(f"data.sources.{i}: {source.format} {source.path} (not looked up before the job runs)")
             continue
-        files = sorted(glob.glob(source.path)) if any(c in source.path for c in "*?[") else [source.path]
-        if not files or not Path(files[0]).exists():
+        path = Path(source.path)  # absolute, as every path of a loaded configuration
+        files = [path] if path.exists() else list(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        if not files:
             raise DataError(f"data.sources.{i}.path: {source.path!r} does not exist; give a file, folder or glob")
         found.append(f"data.sources.{i}: {source.format}, {len(files)} file(s) or folder(s)")
     return found

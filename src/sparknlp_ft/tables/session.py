@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ LOCAL_CONF = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "3g",
 }
+
+#: Seconds without a new executor after which a cluster is taken to have all that it will have.
+EXECUTOR_SECONDS = 10.0
 
 QUIET_CONF = {
     "spark.log.level": "ERROR",
@@ -80,8 +84,22 @@ def is_local(spark: SparkSession) -> bool:
     return str(spark.sparkContext.master).startswith("local")
 
 
-def slots(spark: SparkSession) -> int:
-    """Tasks the cluster runs at the same time, once all the executors it may have are up."""
+def slots(spark: SparkSession, *, wanted: int = 0) -> int:
+    """Tasks the cluster runs at the same time, once all the executors it may have are up.
+
+    Executors of a cluster come up one after another. With ``wanted``, a cluster that has fewer slots is looked at again
+    until it has them, or until none has been added for ``EXECUTOR_SECONDS``.
+    """
+    found, since = _slots_now(spark), time.monotonic()
+    while found < wanted and not is_local(spark) and time.monotonic() - since < EXECUTOR_SECONDS:
+        time.sleep(0.2)  # polls: Spark tells Python nothing of executors that come
+        now = _slots_now(spark)
+        if now > found:
+            found, since = now, time.monotonic()
+    return found
+
+
+def _slots_now(spark: SparkSession) -> int:
     context = spark.sparkContext._jsc.sc()
     now = int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
     conf = spark.sparkContext.getConf()

@@ -1,0 +1,90 @@
+"""The gate: an alias moves only to a model that proved better, on the same validation rows, scored now.
+
+A first model must beat the majority baseline; a later one the model that the alias points at, by ``tracking.min_gain``.
+The test split is reported and decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sparknlp_ft.config import Config
+from sparknlp_ft.pipelines.evaluate import evaluate_frame
+from sparknlp_ft.progress import step
+from sparknlp_ft.tables.contracts import SPLIT, TEST, VALIDATION, resolve_roles, with_split
+from sparknlp_ft.tables.delta import Pinned, read
+from sparknlp_ft.tasks import get_task
+from sparknlp_ft.text.manifest import Manifest
+from sparknlp_ft.tracking.store import ModelRef, Store, find_alias, set_alias
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the alias moved, and why."""
+
+    alias: str
+    model: ModelRef
+    moved: bool
+    metric: str
+    new: float
+    rival: str  #: Display name of the aliased model, or 'majority baseline'.
+    rival_value: float
+    validation_rows: int
+    validation: dict[str, float] = field(default_factory=dict)
+    test: dict[str, float] = field(default_factory=dict)
+    test_rows: int = 0
+
+    def __str__(self) -> str:
+        what = f"{self.alias} → {self.model.display}" if self.moved else f"{self.alias} not moved to {self.model.display}"
+        sign = ">" if self.moved else "does not beat"
+        test = f"; test {self.metric} {self.test[self.metric]:.4f} on {self.test_rows:,} rows" if self.test else ""
+        return (
+            f"{what}: validation {self.metric} {self.new:.4f} {sign} {self.rival_value:.4f} of {self.rival}, "
+            f"on {self.validation_rows:,} rows{test}"
+        )
+
+    def as_metrics(self) -> dict[str, float]:
+        """Return all metrics under names for the MLflow run."""
+        final = {f"final_validation/{name}": value for name, value in self.validation.items()}
+        return final | {f"test/{name}": value for name, value in self.test.items()}
+
+
+def judge(config: Config, spark: SparkSession, store: Store, *, source: Pinned, manifest: Manifest, model: ModelRef) -> Verdict:
+    """Score validation rows with the new and the aliased model, move the alias if the new one wins, and report the test split."""
+    task = get_task(config.data.task)
+    metric = config.train.metric or task.default_metric
+    rows = split_rows(config, spark, source)
+    validation = rows.where(rows[SPLIT] == VALIDATION)
+    with step("scoring validation rows for the alias", spark):
+        new = evaluate_frame(validation, model, config=config, spark=spark, store=store)
+        aliased = find_alias(store, model.name, config.tracking.alias)
+        if aliased is None:
+            baseline = task.majority_outcomes(new.outcomes, manifest.label_counts, manifest.labels)
+            rival, rival_value = "the majority baseline", task.metrics(baseline, manifest.labels)[metric]
+        else:
+            rival = aliased.display
+            rival_value = evaluate_frame(validation, aliased, config=config, spark=spark, store=store).metrics[metric]
+    needed = rival_value + (config.tracking.min_gain if aliased is not None else 0.0)
+    moved = new.metrics[metric] > needed
+    if moved:
+        set_alias(store, model, config.tracking.alias)
+    test: dict[str, float] = {}
+    test_rows = 0
+    if "test" in manifest.splits:
+        with step("scoring test rows for the report", spark):
+            report = evaluate_frame(rows.where(rows[SPLIT] == TEST), model, config=config, spark=spark, store=store)
+        test, test_rows = report.metrics, report.rows
+    return Verdict(
+        config.tracking.alias, model, moved, metric, new.metrics[metric], rival, rival_value, new.rows, new.metrics, test, test_rows
+    )
+
+
+def split_rows(config: Config, spark: SparkSession, source: Pinned) -> DataFrame:
+    """Return the pinned rows with their split, cut as the snapshot was."""
+    rows = read(spark, source)
+    roles = resolve_roles(rows, config.data, get_task(config.data.task), need_target=True)
+    return with_split(rows, roles, config.data)

@@ -1,0 +1,150 @@
+"""Train: a pinned table becomes a snapshot, ranks fine-tune on it, the model is tracked, registered and judged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from sparknlp_ft.config import Config
+from sparknlp_ft.models.base import resolve_base
+from sparknlp_ft.models.folder import load_meta
+from sparknlp_ft.pipelines.gate import Verdict, judge
+from sparknlp_ft.progress import Bar, log, step
+from sparknlp_ft.tables.delta import Pinned, TableRef, pin
+from sparknlp_ft.tables.session import is_local, slots
+from sparknlp_ft.tables.snapshot import build_snapshot
+from sparknlp_ft.tasks import get_task
+from sparknlp_ft.text.manifest import Manifest
+from sparknlp_ft.tracking.pyfunc import text_roles
+from sparknlp_ft.tracking.store import ModelRef, Run, connect, log_model, register, start_run
+from sparknlp_ft.training.job import TrainJob, TrainResult
+from sparknlp_ft.training.launch import check_slots, launch
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+STEP_METRICS = ("loss", "learning_rate", "gradient_norm", "rows_per_second")
+
+#: Validation metrics that are shown while training; all are logged.
+EPOCH_LINE = ("accuracy", "f1_macro", "loss")
+
+#: The input example that is logged with the model: no text of the table leaves it.
+EXAMPLE = ("Where is my order?", "Please change the address on my account.")
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """What a training job came to."""
+
+    source: Pinned
+    manifest: Manifest
+    result: TrainResult
+    model: ModelRef
+    verdict: Verdict
+    run_id: str
+
+    def __str__(self) -> str:
+        splits = ", ".join(f"{split.rows:,} {name}" for name, split in self.manifest.splits.items())
+        result, metric = self.result, self.result.metric
+        best = f"best epoch {result.best_epoch}: {metric} {result.best_metrics.get(metric, float('nan')):.4f} on validation"
+        speed = f"{result.steps:,} steps in {result.seconds:.0f} s, {result.train_rows_per_second:.0f} rows/s"
+        lines = [
+            f"table     {self.source.ref.display} version {self.source.version}: {splits} rows",
+            f"training  {result.ranks} rank(s), {result.precision}, {speed}; {best}",
+            f"model     {self.model.display} (run {self.run_id})",
+            f"alias     {self.verdict}",
+        ]
+        return "\n".join(lines)
+
+
+def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
+    """Fine-tune on ``data.table`` and register the model.
+
+    Raises:
+        UserError: Configuration, table, model or cluster do not fit; says which and what to do.
+        RankError: A rank failed for another reason.
+    """
+    task, base = get_task(config.data.task), resolve_base(config.model)
+    source = pin(spark, TableRef.parse(config.data.table, config.data.root), config.data.version)
+    check_slots(config.launch, slots(spark, wanted=config.launch.ranks))
+    manifest = build_snapshot(spark, source, config, task, base)
+    store = connect(config.tracking)
+    with start_run(store, f"train {config.model_name}", tags=lineage(source, manifest)) as run:
+        run.log_settings(config.flat(), config.model_dump(mode="json"))
+        path = source.ref.value if source.ref.kind == "path" else None
+        run.log_table(source.ref.display, table_id=source.table_id, table_version=source.version, path=path)
+        job = make_job(config, spark, manifest, base)
+        with step(f"training on {config.launch.ranks} rank(s)", spark):
+            result = launch(job, config.launch, spark, slots=slots(spark), on_event=Follower(run, manifest, config))
+        with step("logging and registering the model"):
+            roles = text_roles(load_meta(result.best_dir))
+            logged = log_model(run, result.best_dir, text_roles=roles, example=example(roles))
+            model = register(store, logged, config.model_name, tags=lineage(source, manifest))
+        verdict = judge(config, spark, store, source=source, manifest=manifest, model=model)
+        run.log_metrics(verdict.as_metrics())
+    close_run_folder(job.run_dir, run.run_id)
+    return TrainOutcome(source, manifest, result, model, verdict, run.run_id)
+
+
+def lineage(source: Pinned, manifest: Manifest) -> dict[str, object]:
+    """Tags that lead from a run or a model version back to the table version and the snapshot it was trained on."""
+    return {
+        "source_table": source.ref.display,
+        "source_table_id": source.table_id,
+        "source_version": source.version,
+        "snapshot": Path(manifest.path).name,
+    }
+
+
+def example(roles: Sequence[str]) -> pd.DataFrame:
+    """Return two made-up input rows."""
+    return pd.DataFrame({role: list(EXAMPLE) for role in roles})
+
+
+def make_job(config: Config, spark: SparkSession, manifest: Manifest, base: Path) -> TrainJob:
+    """Describe the job to the ranks. The run's folder is named by all that decides the result.
+
+    So a job that is started again after it was killed finds its checkpoint, and one with other settings does not.
+    """
+    deciding = config.model_dump(mode="json", include={"model", "text", "train"}) | {"snapshot": Path(manifest.path).name}
+    fingerprint = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:12]
+    run_dir = Path(config.launch.run_dir) / f"{config.model_name}-{fingerprint}"
+    # Ranks on other machines see the shared run folder, but not necessarily the base model's.
+    if not is_local(spark) and not (run_dir / "base" / "config.json").exists():
+        shutil.copytree(base, run_dir / "base", dirs_exist_ok=True)
+    base_dir = base if is_local(spark) else run_dir / "base"
+    return TrainJob(str(run_dir), manifest.path, str(base_dir), config.model_dump(mode="json"), resume=True)
+
+
+def close_run_folder(run_dir: str, run_id: str) -> None:
+    """Rename a finished run's folder after its MLflow run, so that the same job can be run again from the start."""
+    target = Path(f"{run_dir}-{run_id[:8]}")
+    Path(run_dir).rename(target)
+    for name in ("base", "checkpoint"):
+        shutil.rmtree(target / name, ignore_errors=True)
+
+
+class Follower:
+    """Shows the ranks' events as they come, and logs them to the MLflow run. Called on the driver while ranks work."""
+
+    def __init__(self, run: Run, manifest: Manifest, config: Config) -> None:
+        self.run = run
+        self.bar = Bar("training", manifest.splits["train"].rows * config.train.epochs)
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if event["event"] == "step":
+            metrics = {f"train/{name}": event[name] for name in STEP_METRICS}
+            self.run.log_metrics(metrics, step=event["step"])
+            self.bar.update(min(event["rows"], self.bar.total), f"loss {event['loss']:.3f}")
+        elif event["event"] == "epoch":
+            metrics = event["metrics"]
+            self.run.log_metrics({f"validation/{name}": value for name, value in metrics.items()}, step=event["epoch"])
+            shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in EPOCH_LINE if name in metrics)
+            log.info("epoch %d: %s%s", event["epoch"], shown, " (best so far)" if event["best"] else "")
