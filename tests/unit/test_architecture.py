@@ -28,7 +28,7 @@ LEVELS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 #: Rooms of one level that do build on each other.
-WITHIN = {("config", "progress"), ("tasks", "text")}
+WITHIN = {("config", "progress"), ("tasks", "text"), ("tables", "scoring")}
 
 #: Code that runs in ranks and Python workers must start without Spark.
 WORKER_SIDE = ("text", "tasks", "models", "training", "scoring/engine.py", "scoring/rows.py")

@@ -1,13 +1,20 @@
-"""A model's signature from what the task declares, so that it holds whatever a single example shows.
+"""What a logged model declares: its signature, from the task, and the packages it needs, as installed.
 
-Inferred from an example, a map of scores becomes an object with one property per label, and a column that is empty in
+The signature holds whatever a single example shows: inferred from one, a map of scores becomes an object with one property per label, and a column that is empty in
 the example has no type at all.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
+
+from sparknlp_ft.scoring.rows import STATUS_FIELDS
+
+#: What loading and running the model needs.
+REQUIREMENTS = ("mlflow", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pydantic", "pyyaml")
 
 #: Spark type → MLflow type.
 _SIMPLE = {
@@ -25,9 +32,15 @@ def column_specs(ddl: str) -> list[dict[str, Any]]:
     return [{"name": name, "required": False, **_type(kind)} for name, kind in _fields(ddl, separator=" ")]
 
 
-def input_specs(text_roles: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the column specs of a model's texts."""
-    return [{"name": role, "required": True, "type": "string"} for role in text_roles]
+def signature_of(text_roles: Sequence[str], prediction_fields: str) -> dict[str, str]:
+    """Return a model's signature as ``ModelSignature.from_dict`` takes it: texts in, predictions and status out."""
+    inputs = [{"name": role, "required": True, "type": "string"} for role in text_roles]
+    return {"inputs": json.dumps(inputs), "outputs": json.dumps(column_specs(f"{prediction_fields}, {STATUS_FIELDS}"))}
+
+
+def requirements() -> list[str]:
+    """Return what the model needs, pinned to the installed versions (local build tags such as +cu130 left off)."""
+    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 
 def _type(kind: str) -> dict[str, Any]:

@@ -11,18 +11,18 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.config import TrackingConfig
-from sparknlp_ft.errors import ConfigError, ModelError, nearest
+from sparknlp_ft.errors import ConfigError, ModelError
 from sparknlp_ft.models.folder import load_meta
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.tracking.addresses import param_value, sqlite_file, store_uri, without_password, without_secrets
+from sparknlp_ft.tracking.signature import requirements, signature_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,9 +38,6 @@ PARAMS_PER_CALL = 100
 #: A metric costs 3–5 ms by itself, so they are sent together: this many, or those of this many seconds.
 METRICS_PER_CALL = 1000
 METRIC_SECONDS = 5.0
-
-#: What loading and running the model needs; the versions are those installed when it is logged.
-REQUIREMENTS = ("mlflow", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pydantic", "pyyaml")
 
 
 @dataclass(frozen=True)
@@ -214,7 +211,7 @@ def log_model(run: Run, model_dir: str | Path, *, text_roles: Sequence[str], exa
         text_roles: Columns the model reads.
         example: A few rows with those columns. They are stored with the model: give no confidential text.
     """
-    from mlflow.models import Model
+    from mlflow.models import Model, ModelSignature
 
     from sparknlp_ft import __file__ as package
 
@@ -229,7 +226,7 @@ def log_model(run: Run, model_dir: str | Path, *, text_roles: Sequence[str], exa
         data_path=str(model_dir),
         code_paths=[str(Path(package).parent)],
         pip_requirements=requirements(),
-        signature=_signature(text_roles, get_task(meta.task).prediction_fields),
+        signature=ModelSignature.from_dict(signature_of(text_roles, get_task(meta.task).prediction_fields)),
         input_example=example[list(text_roles)],
         validate_serving_input=False,
         metadata={"task": meta.task, "labels": len(meta.labels)},
@@ -252,36 +249,22 @@ def set_alias(store: Store, model: ModelRef, alias: str) -> None:
 
 def find_alias(store: Store, name: str, alias: str) -> ModelRef | None:
     """Return the version an alias points at, or None if the model or the alias is not there yet."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = store.client.get_model_version_by_alias(name, alias)
-    except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}:
-            return None
-        raise
-    return ModelRef(name, str(found.version), found.run_id or "", f"models:/{name}/{found.version}")
+    return _registered(name, lambda: store.client.get_model_version_by_alias(name, alias))
 
 
-def resolve_model(store: Store, spec: str) -> ModelRef:
-    """Resolve NAME@ALIAS, NAME/VERSION (with or without ``models:/``) or ``runs:/ID/model`` to one concrete model, once.
+def find_version(store: Store, name: str, number: str) -> ModelRef | None:
+    """Return a version of a registered model, or None."""
+    return _registered(name, lambda: store.client.get_model_version(name, number))
 
-    Raises:
-        ModelError: There is no such model, version, alias or run; names what there is.
-    """
-    plain = spec.removeprefix("models:/")
-    if plain.startswith("runs:/"):
-        return _resolve_run(store, plain)
-    if match := re.fullmatch(r"([^@/]+)@([^@/]+)", plain):
-        found = find_alias(store, match[1], match[2])
-        if found is None:
-            raise ModelError(_no_model(store, match[1], f"alias {match[2]!r}"))
-        return found
-    if match := re.fullmatch(r"([^@/]+)/(\d+)", plain):
-        return _resolve_version(store, match[1], match[2])
-    raise ModelError(
-        f"{spec!r} does not name a model; give NAME@ALIAS, NAME/VERSION or runs:/ID/{MODEL_NAME}, for example 'intents@champion'"
-    )
+
+def run_models(store: Store, run_id: str) -> dict[str, str] | None:
+    """Return name → address of the models a run has logged, or None if there is no such run."""
+    run = _found(lambda: store.client.get_run(run_id))
+    if run is None:
+        return None
+    outputs = run.outputs.model_outputs if run.outputs else []
+    models = [store.client.get_logged_model(output.model_id) for output in outputs]
+    return {model.name: f"models:/{model.model_id}" for model in models}
 
 
 def download_model(store: Store, model: ModelRef, folder: str | Path) -> Path:
@@ -323,11 +306,6 @@ def load_engine(device: str | None = None, *, downloaded: str, **settings: Any) 
     return mlflow.pyfunc.load_model(downloaded, suppress_warnings=True).get_raw_model().engine(device=device, **settings)
 
 
-def requirements() -> list[str]:
-    """Return what the model needs, pinned to the installed versions (local build tags such as +cu130 left off)."""
-    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
-
-
 def quiet_mlflow() -> None:
     """Keep MLflow's and its migrations' progress notes out of the job's log; warnings stay."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -345,58 +323,19 @@ class _PlainPyfunc:
         mlflow.pyfunc.save_model(path=path, mlflow_model=mlflow_model, **settings)
 
 
-def _signature(text_roles: Sequence[str], prediction_fields: str) -> Any:
-    import json
-
-    from mlflow.models import ModelSignature
-
-    from sparknlp_ft.scoring.rows import STATUS_FIELDS
-    from sparknlp_ft.tracking.signature import column_specs, input_specs
-
-    outputs = column_specs(f"{prediction_fields}, {STATUS_FIELDS}")
-    return ModelSignature.from_dict({"inputs": json.dumps(input_specs(text_roles)), "outputs": json.dumps(outputs)})
+def _registered(name: str, look_up: Callable[[], Any]) -> ModelRef | None:
+    found = _found(look_up)
+    return None if found is None else ModelRef(name, str(found.version), found.run_id or "", f"models:/{name}/{found.version}")
 
 
-def _resolve_version(store: Store, name: str, number: str) -> ModelRef:
+def _found(look_up: Callable[[], Any]) -> Any | None:
+    """Return what MLflow finds, or None where it says that there is no such thing."""
     from mlflow.exceptions import MlflowException
 
     try:
-        found = store.client.get_model_version(name, number)
+        return look_up()
     except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise ModelError(_no_model(store, name, f"version {number}")) from error
+        # SQLite stores call an alias that is not there an invalid parameter.
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}:
+            return None
         raise
-    return ModelRef(name, str(found.version), found.run_id or "", f"models:/{name}/{found.version}")
-
-
-def _resolve_run(store: Store, uri: str) -> ModelRef:
-    from mlflow.exceptions import MlflowException
-
-    run_id, _, path = uri.removeprefix("runs:/").partition("/")
-    try:
-        outputs = store.client.get_run(run_id).outputs
-    except MlflowException as error:
-        raise ModelError(
-            f"there is no run {run_id!r} in {without_password(store.uri)!r}; give NAME@ALIAS, NAME/VERSION or runs:/ID/model"
-        ) from error
-    models = [store.client.get_logged_model(output.model_id) for output in (outputs.model_outputs if outputs else [])]
-    named = [model for model in models if model.name == (path or MODEL_NAME)]
-    if not named:
-        raise ModelError(
-            f"run {run_id!r} has logged no model {path or MODEL_NAME!r}; it has: {', '.join(m.name for m in models) or 'none'}"
-        )
-    return ModelRef(uri, run_id, run_id, f"models:/{named[-1].model_id}")
-
-
-def _no_model(store: Store, name: str, what: str) -> str:
-    models = {model.name: model for model in store.client.search_registered_models()}
-    where = without_password(store.uri)
-    if name not in models:
-        have = f"Registered: {', '.join(sorted(models)[:8])}." if models else "Nothing is registered there yet: run `sparknlp-ft train`."
-        return f"there is no registered model {name!r} in {where!r}.{nearest(name, models)} {have}"
-    versions = sorted(int(v.version) for v in store.client.search_model_versions(f"name='{name.replace(chr(39), '')}'"))
-    aliases = ", ".join(f"{alias} → {number}" for alias, number in sorted(models[name].aliases.items())) or "none"
-    return (
-        f"registered model {name!r} has no {what}. Versions: {', '.join(map(str, versions)) or 'none'}; aliases: {aliases}. "
-        "Give NAME/VERSION, or train a model that passes the gate."
-    )

@@ -15,6 +15,7 @@ from tests.tiny import tiny_classifier_dir, tiny_texts
 from sparknlp_ft.config import Config, TrackingConfig
 from sparknlp_ft.errors import ModelError
 from sparknlp_ft.tracking import store
+from sparknlp_ft.tracking.registry import resolve_model
 
 TEXTS = pd.DataFrame({"text": tiny_texts(3), "other": [1, 2, 3]}, index=[7, 8, 9])
 
@@ -140,11 +141,11 @@ print(mlflow.pyfunc.load_model(sys.argv[1]).predict(pd.DataFrame({"text": ["my c
 def test_alias_is_resolved_to_one_version(connected: store.Store, registered: store.ModelRef) -> None:
     assert store.find_alias(connected, "intents", "champion") is None
     store.set_alias(connected, registered, "champion")
-    resolved = store.resolve_model(connected, "intents@champion")
+    resolved = resolve_model(connected, "intents@champion")
     assert resolved == registered and resolved.display == "intents/1" and resolved.uri == "models:/intents/1"
     for spec in ("models:/intents@champion", "intents/1", "models:/intents/1"):
-        assert store.resolve_model(connected, spec) == registered
-    assert store.resolve_model(connected, f"runs:/{registered.run_id}/model").run_id == registered.run_id
+        assert resolve_model(connected, spec) == registered
+    assert resolve_model(connected, f"runs:/{registered.run_id}/model").run_id == registered.run_id
 
 
 def test_registered_version_downloads(connected: store.Store, registered: store.ModelRef, tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_registered_version_downloads(connected: store.Store, registered: store.
 )
 def test_a_model_that_is_not_there(connected: store.Store, registered: store.ModelRef, spec: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        store.resolve_model(connected, spec)
+        resolve_model(connected, spec)
 
 
 def test_find_alias_of_a_model_that_is_not_there(connected: store.Store) -> None:
