@@ -7,4 +7,5 @@ import sys
 
 from sparknlp_ft.cli import main
 
-raise SystemExit(main(["ingest", *sys.argv[1:]]))
+if code := main(["ingest", *sys.argv[1:]]):
+    raise SystemExit(code)

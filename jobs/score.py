@@ -7,4 +7,5 @@ import sys
 
 from sparknlp_ft.cli import main
 
-raise SystemExit(main(["score", *sys.argv[1:]]))
+if code := main(["score", *sys.argv[1:]]):
+    raise SystemExit(code)

@@ -21,12 +21,13 @@ import yaml
 
 #: Rows of each intent and split.
 TRAIN_ROWS, TEST_ROWS = 190, 40
-#: How often a test row takes a phrasing that the training rows do not have.
-UNSEEN = 0.5
+#: How often a test row takes the words and phrasings that the training rows do not have.
+UNSEEN = 0.4
 #: How often a message has a greeting, a closing, an aside, a slip of the keyboard.
-GREETING, CLOSING, ASIDE, SLIP = 0.35, 0.3, 0.3, 0.35
+GREETING, CLOSING, ASIDE, SLIP = 0.35, 0.3, 0.5, 0.35
 
 CHOICE = re.compile(r"\[([^\[\]]*)\]")
+TEST_ONLY = "~"
 SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -77,11 +78,12 @@ def _texts(book: dict[str, Any], intent: str, split: str, count: int, rng: rando
 
 def _message(book: dict[str, Any], intent: str, split: str, rng: random.Random) -> str:
     """Return one message: greeting, aside, the matter itself and closing, the optional parts in either order."""
-    kind = "unseen" if split == "test" and rng.random() < UNSEEN else "seen"
     slots = book["slots"]
-    parts = [_finished(_filled(rng.choice(book["intents"][intent][kind]), slots, rng), rng)]
+    unseen = split == "test" and rng.random() < UNSEEN
+    phrasings = [phrasing for phrasing in book["intents"][intent] if unseen or not phrasing.startswith(TEST_ONLY)]
+    parts = [_finished(_filled(rng.choice(phrasings), slots, rng, unseen=unseen), rng)]
     if rng.random() < ASIDE:
-        parts.insert(rng.randrange(2), _filled(rng.choice(book["asides"][kind]), slots, rng))
+        parts.insert(rng.randrange(2), _filled(rng.choice(book["asides"]), slots, rng))
     if rng.random() < GREETING:
         parts.insert(0, rng.choice(slots["greeting"]))
     if rng.random() < CLOSING:
@@ -90,11 +92,14 @@ def _message(book: dict[str, Any], intent: str, split: str, rng: random.Random) 
     return _slipped(text, rng) if rng.random() < SLIP else text
 
 
-def _filled(phrasing: str, slots: dict[str, list[str]], rng: random.Random) -> str:
+def _filled(phrasing: str, slots: dict[str, list[str]], rng: random.Random, *, unseen: bool = False) -> str:
     """Choose among alternatives, then fill the slots; two slots of one name in a phrasing differ."""
-    chosen = CHOICE.sub(lambda match: rng.choice(match.group(1).split("|")), phrasing)
-    while CHOICE.search(chosen):
-        chosen = CHOICE.sub(lambda match: rng.choice(match.group(1).split("|")), chosen)
+
+    def choose(match: re.Match[str]) -> str:
+        seen, _, test_only = (part.strip() for part in match.group(1).partition(TEST_ONLY))
+        options = test_only if unseen and test_only else seen
+        return rng.choice(options.split("|"))
+
     used: set[str] = set()
 
     def fill(match: re.Match[str]) -> str:
@@ -102,6 +107,7 @@ def _filled(phrasing: str, slots: dict[str, list[str]], rng: random.Random) -> s
         used.add(filler)
         return filler
 
+    chosen = CHOICE.sub(choose, phrasing.removeprefix(TEST_ONLY))
     return " ".join(SLOT.sub(fill, chosen).split()).replace(" ,", ",").replace(" ?", "?")
 
 
