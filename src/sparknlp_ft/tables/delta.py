@@ -191,8 +191,14 @@ def create(df: DataFrame, ref: TableRef, *, properties: Mapping[str, str] | None
             writer.saveAsTable(ref.value)
     except BaseException:
         if not there and ref.kind == "path" and not _has_commit(spark, ref.value):
-            _delete(spark, ref.value)
+            delete_folder(spark, ref.value)
         raise
+
+
+def delete_folder(spark: SparkSession, path: str) -> None:
+    """Delete a folder and all that is in it, on whichever file system it lies."""
+    files, where = _filesystem(spark, path)
+    files.delete(where, True)
 
 
 def _check_old_version(spark: SparkSession, pinned: Pinned, latest: int) -> None:
@@ -254,8 +260,3 @@ def _listing(spark: SparkSession, path: str) -> list[str]:
 
 def _has_commit(spark: SparkSession, path: str) -> bool:
     return any(name.endswith(".json") for name in _listing(spark, f"{path}/_delta_log"))
-
-
-def _delete(spark: SparkSession, path: str) -> None:
-    files, where = _filesystem(spark, path)
-    files.delete(where, True)
