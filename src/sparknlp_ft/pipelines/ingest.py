@@ -17,13 +17,15 @@ from pyspark.sql import types as T
 from sparknlp_ft.config import Config, DataConfig
 from sparknlp_ft.errors import ConfigError, DataError, ModelError, nearest
 from sparknlp_ft.models.base import resolve_base
-from sparknlp_ft.progress import log, step
-from sparknlp_ft.reports.profile import Profile, profile_table
+from sparknlp_ft.pipelines.profile import profile_table
+from sparknlp_ft.progress import log
+from sparknlp_ft.reports.profile import Profile
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import column
 from sparknlp_ft.tables.delta import TableRef, create, exists, pin
 from sparknlp_ft.tables.snapshot import snapshots_folder
 from sparknlp_ft.tables.sources import PLACE, Loaded, read_sources
+from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import get_task
 
 if TYPE_CHECKING:
@@ -51,13 +53,13 @@ def run_ingest(config: Config, spark: SparkSession) -> Profile:
     there = exists(spark, ref)
     scratch = snapshots_folder(config).parent / "_ingest" / uuid.uuid4().hex
     with read_sources(spark, list(data.sources), scratch=scratch, split_column=data.split_column) as loaded:
-        with step("checking keys and columns", spark):
+        with spark_step("checking keys and columns", spark):
             rows = combined(loaded, data, task)
-        with step(f"writing {sum(one.rows for one in loaded):,} rows to {ref.display}", spark):
+        with spark_step(f"writing {sum(one.rows for one in loaded):,} rows to {ref.display}", spark):
             create(rows, ref, properties=PROPERTIES, mode="overwrite" if there else "errorifexists")
     pinned = pin(spark, ref)
     log.info("%s is at version %d%s", ref.display, pinned.version, " (earlier versions are kept)" if there else "")
-    with step("profile", spark):
+    with spark_step("profile", spark):
         profile = profile_table(spark, pinned, data, task, model_dir=_tokenizer_folder(config))
     print(profile)  # noqa: T201 (the profile is this command's output)
     return profile

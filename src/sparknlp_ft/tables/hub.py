@@ -55,7 +55,7 @@ def _load(source: SourceConfig) -> dict[str, Any]:
         ) from error
     if isinstance(loaded, datasets.DatasetDict):
         return dict(loaded)
-    return {str(source.split): loaded}
+    return {str(source.split).partition("[")[0]: loaded}  # 'train[:1000]' is still train.
 
 
 def _named(frame: DataFrame, name: str, feature: Any) -> DataFrame:

@@ -23,12 +23,13 @@ from pyspark.sql import functions as F
 
 from sparknlp_ft.config import Config, is_url
 from sparknlp_ft.errors import DataError, nearest, shown
-from sparknlp_ft.progress import log, step
+from sparknlp_ft.progress import log
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import TEST, TRAIN, VALIDATION, Roles, column
 from sparknlp_ft.tables.delta import Pinned, files_present, read
 from sparknlp_ft.tables.encode import EncodePlan, encode_files, tokenizer_files, tokenizing_encoder
 from sparknlp_ft.tables.session import slots
+from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.text.encoder import tokenizer_fingerprint
 from sparknlp_ft.text.manifest import FILE_NAME, FORMAT, Manifest, SnapshotFile, Split
 
@@ -80,12 +81,12 @@ def build_snapshot(spark: SparkSession, pinned: Pinned, config: Config, task: Ta
     if (cached := _cached(folder)) is not None:
         log.info("snapshot %s is there already: %s", folder.name, _told(cached.splits))
         return cached
-    with files_present(pinned), step("checking keys, labels and splits", spark):
+    with files_present(pinned), spark_step("checking keys, labels and splits", spark):
         contracts.check_keys(df, roles)
         found = survey(df, roles, config, task)
     building = home / f".building-{folder.name}-{uuid.uuid4().hex[:8]}"
     try:
-        with files_present(pinned), step(f"tokenising {sum(found.rows.values())} rows", spark):
+        with files_present(pinned), spark_step(f"tokenising {sum(found.rows.values()):,} rows", spark):
             splits = _encode(df, roles, found, config=config, task=task, model_dir=model_dir, folder=building)
         manifest = Manifest(
             path=str(building),

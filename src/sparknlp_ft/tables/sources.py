@@ -5,6 +5,7 @@ The place (source, file, part, row) is what made keys are counted from: the same
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.tables.contracts import column
 from sparknlp_ft.tables.files import BadRecord, Part, check_encoding, header_of, list_files, located, open_bytes, parts_of, reader_of
+from sparknlp_ft.tables.watch import spark_step
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -56,13 +58,14 @@ def read_sources(spark: SparkSession, sources: list[SourceConfig], *, scratch: P
     Raises:
         DataError: A source is not there or malformed; names file, line and reason where they can be had.
     """
-    import shutil
-
     kept: list[DataFrame] = []
     try:
-        yield [
-            read_source(spark, source, kept=kept, scratch=scratch / str(n), split_column=split_column) for n, source in enumerate(sources)
-        ]
+        with spark_step(f"reading {len(sources)} source(s)", spark):
+            loaded = [
+                read_source(spark, source, kept=kept, scratch=scratch / str(number), split_column=split_column)
+                for number, source in enumerate(sources)
+            ]
+        yield loaded
     finally:
         for frame in kept:
             frame.unpersist()
@@ -183,10 +186,10 @@ def _parsed(spark: SparkSession, frame: DataFrame) -> DataFrame:
     if not schema.fields:
         raise DataError("the JSON objects of this source have no fields. Nothing was written.")
     parsed = frame.withColumn(_JSON, F.from_json(_JSON, schema))
-    return parsed.select(*PLACE, *[_JSON_field(name) for name in schema.names])
+    return parsed.select(*PLACE, *[_field(name) for name in schema.names])
 
 
-def _JSON_field(name: str) -> Column:
+def _field(name: str) -> Column:
     return F.col(_JSON).getField(name).alias(name)
 
 

@@ -1,0 +1,54 @@
+"""Profile: one version of a table → what ``ingest`` prints about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparknlp_ft.config import DataConfig
+from sparknlp_ft.reports.profile import SHARES, Profile, quantiles
+from sparknlp_ft.tables.contracts import resolve_roles
+from sparknlp_ft.tables.counts import length_counts, split_label_counts, text_totals
+from sparknlp_ft.tables.delta import Pinned, read
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from sparknlp_ft.tasks import Task
+
+
+def profile_table(spark: SparkSession, pinned: Pinned, data: DataConfig, task: Task, *, model_dir: str | Path | None) -> Profile:
+    """Look through a table version; lengths in tokens only with the tokenizer of ``model_dir``.
+
+    Raises:
+        DataError: The table lacks a column that the task needs.
+    """
+    df = read(spark, pinned)
+    roles = resolve_roles(df, data, task, need_target=False)
+    totals = text_totals(df, roles, shares=SHARES)
+    counts = split_label_counts(df, roles)
+    lengths, is_sample = length_counts(df, roles, model_dir, rows=totals.rows) if model_dir is not None else ({}, False)
+    return Profile(
+        table=pinned.ref.display,
+        version=pinned.version,
+        rows=totals.rows,
+        splits=_summed(("(none)" if split is None else split, rows) for split, _, rows in counts) if roles.split else {},
+        labels=_summed((label, rows) for _, label, rows in counts if label is not None),
+        without_text=totals.without_text,
+        without_label=sum(rows for _, label, rows in counts if label is None) if roles.target else 0,
+        mended=totals.mended,
+        repeated=totals.rows - totals.distinct,
+        words=totals.words,
+        characters=totals.characters,
+        tokens=quantiles(lengths, SHARES) if lengths else None,
+        sampled=sum(lengths.values()) if is_sample else None,
+    )
+
+
+def _summed(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for name, rows in pairs:
+        sums[name] += rows
+    return dict(sums)

@@ -1,0 +1,81 @@
+"""What a look through a table counts: missing and doubled texts, splits, labels, lengths. The profile is printed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from sparknlp_ft.tables import contracts
+from sparknlp_ft.tables.contracts import Roles, column
+from sparknlp_ft.tables.encode import token_lengths, tokenizer_files, tokenizing_encoder
+from sparknlp_ft.text.encoder import tokenizer_fingerprint
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+#: Above this many rows, lengths in tokens are those of a sample of about as many.
+SAMPLE_ROWS = 200_000
+
+
+@dataclass(frozen=True)
+class TextTotals:
+    """Numbers of rows, and quantiles of length at the shares asked for; of a pair of texts both count together."""
+
+    rows: int
+    without_text: int
+    mended: int  #: Rows whose text is not valid UTF-8.
+    distinct: int
+    words: tuple[int, ...]
+    characters: tuple[int, ...]
+
+
+def text_totals(df: DataFrame, roles: Roles, *, shares: Sequence[float]) -> TextTotals:
+    """Count rows and measure texts, in two passes."""
+    columns = [column(name) for _, name in roles.texts]
+    texts = [F.coalesce(contracts.clean_text(one), F.lit("")) for one in columns]
+    joined = F.concat_ws(" ", *texts)
+    words = F.when(contracts.is_blank(joined), 0).otherwise(F.size(F.split(F.trim(joined), r"(?U)\s+")))
+    blank, mended = contracts.is_blank(columns[0]), contracts.is_mended(columns[0])
+    for one in columns[1:]:
+        blank, mended = blank | contracts.is_blank(one), mended | contracts.is_mended(one)
+    row = df.agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.sum(blank.cast("bigint")).alias("without_text"),
+        F.sum(mended.cast("bigint")).alias("mended"),
+        F.percentile_approx(words, list(shares), 10_000).alias("words"),
+        F.percentile_approx(F.length(joined), list(shares), 10_000).alias("characters"),
+    ).first()
+    assert row is not None
+    # Apart from the rest: in one aggregation each distinct text would get percentile buffers of its own (20 times slower).
+    distinct = df.select(F.xxhash64(*texts)).distinct().count()
+    missing, bad = row["without_text"] or 0, row["mended"] or 0
+    return TextTotals(row["rows"], missing, bad, distinct, tuple(row["words"] or ()), tuple(row["characters"] or ()))
+
+
+def split_label_counts(df: DataFrame, roles: Roles) -> list[tuple[str | None, str | None, int]]:
+    """Return the rows of each split (by the table's own name) and label; None for what the table or row has not."""
+    split = column(roles.split).cast("string") if roles.split else F.lit(None).cast("string")
+    label = contracts.label_column(df, roles.target) if roles.target else F.lit(None).cast("string")
+    rows = df.groupBy(split.alias("split"), label.alias("label")).count().orderBy(F.desc("count")).limit(100_000).collect()
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def length_counts(df: DataFrame, roles: Roles, model_dir: str | Path, *, rows: int) -> tuple[dict[int, int], bool]:
+    """Return the rows of each length in tokens, and whether they are only a sample of the ``rows`` rows."""
+    texts = df.select(*[F.coalesce(contracts.clean_text(column(name)), F.lit("")).alias(role) for role, name in roles.texts])
+    spark = texts.sparkSession
+    content, fingerprint = spark.sparkContext.broadcast(tokenizer_files(model_dir)), tokenizer_fingerprint(model_dir)
+    if rows > SAMPLE_ROWS:
+        texts = texts.sample(SAMPLE_ROWS / rows, seed=0)
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return token_lengths(batches, tokenizing_encoder(fingerprint, content.value))
+
+    found = texts.mapInArrow(run, "length bigint, rows bigint").groupBy("length").agg(F.sum("rows")).collect()
+    content.destroy()
+    return {row[0]: row[1] for row in found}, rows > SAMPLE_ROWS
