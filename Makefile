@@ -11,15 +11,15 @@ unexport PYTHONDONTWRITEBYTECODE
 # spark-submit, spark-class and horovodrun look for their Python on PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test check unit format lint types lock bench clean
+.PHONY: help setup demo test check unit format lint types lock reference bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## venv with the locked packages, Horovod, Delta's jars; seconds when nothing changed
 	@bash scripts/setup.sh
 
-demo: setup ## the whole main job on a data set of the project's own (about 4 minutes)
+demo: setup ## the whole main job on a data set of the project's own
 	@$(PYTHON) -m sparknlp_ft.demo
 
 test: setup ## all tests: unit, Spark, real Horovod ranks
@@ -27,7 +27,7 @@ test: setup ## all tests: unit, Spark, real Horovod ranks
 
 check: setup lint types unit ## what a change must pass: format, lint, types, unit tests
 
-unit: setup ## the tests that need no Java (seconds)
+unit: setup ## the tests that need no Java
 	@$(PYTHON) -m pytest tests/unit
 
 format: setup ## rewrite the code in the project's format
@@ -43,6 +43,9 @@ types: setup ## mypy on src
 
 lock: setup ## resolve pyproject.toml to requirements.lock anew
 	@bash scripts/lock.sh
+
+reference: setup ## write conf/reference.yaml from the configuration's models
+	@$(PYTHON) scripts/write_reference.py
 
 bench: setup ## side-by-side benchmarks; each prints a table and writes JSON
 	@for file in bench/bench_*.py; do $(PYTHON) $$file || exit 1; done

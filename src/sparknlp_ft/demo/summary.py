@@ -1,0 +1,87 @@
+"""The demo's last page: what was done, how good and how fast it was, and where to look."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparknlp_ft.config import Config
+from sparknlp_ft.reports.baseline import Baseline
+
+if TYPE_CHECKING:
+    from sparknlp_ft.pipelines.evaluate import Evaluation
+    from sparknlp_ft.pipelines.score import ScoreResult
+    from sparknlp_ft.pipelines.train import TrainOutcome
+
+TEXT_WIDTH = 58
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One prediction as it stands in the table, beside the text and the true label."""
+
+    text: str
+    truth: str
+    label: str | None
+    score: float | None
+    model_version: str
+    source_version: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All that the demo's last page says."""
+
+    rows: int
+    intents: int
+    baseline: Baseline
+    trained: TrainOutcome
+    scored: ScoreResult
+    scoring_seconds: float
+    again: ScoreResult
+    evaluated: Evaluation
+    predictions: list[Prediction]
+    seconds: float
+    out: Path
+    config: Config
+
+    def __str__(self) -> str:
+        return "\n".join(["", *self._results(), "", *self._table(), "", *self._places()])
+
+    def _results(self) -> list[str]:
+        trained, result, cheap = self.trained, self.trained.result, self.baseline
+        accuracy = self.evaluated.metrics["accuracy"]
+        return [
+            f"The whole job took {self.seconds:.0f} s.",
+            f"  data       {self.rows:,} support messages, {self.intents} intents ({cheap.train_rows:,} train, {cheap.test_rows:,} test)",
+            f"             {trained.source.ref.display}, version {trained.source.version}",
+            f"  accuracy   {accuracy:.3f} on test: fine-tuned model, epoch {result.best_epoch}",
+            f"             {cheap.tfidf_accuracy:.3f} TF-IDF with logistic regression, {cheap.majority_accuracy:.3f} always {cheap.majority_label!r}",
+            f"  training   {result.train_rows_per_second:,.0f} rows/s on {result.ranks} ranks, {result.steps:,} steps, {result.precision}",
+            f"  scoring    {self.scored.scored / self.scoring_seconds:,.0f} rows/s: "
+            f"{self.scored.scored:,} rows in {self.scoring_seconds:.0f} s, from reading the table to the merge",
+            f"  again      {self.again.scored:,} rows to score: nothing had changed",
+            f"  model      {trained.verdict}",
+        ]
+
+    def _table(self) -> list[str]:
+        lines = [f"  {'message':<{TEXT_WIDTH}}  {'prediction':<23} {'score':>5}  model  table"]
+        for row in self.predictions:
+            text = textwrap.shorten(row.text, TEXT_WIDTH, placeholder=" …")
+            mark = "" if row.label == row.truth else f"  (it is {row.truth})"
+            score = "" if row.score is None else f"{row.score:.2f}"
+            lines.append(f"  {text:<{TEXT_WIDTH}}  {row.label or '-':<23} {score:>5}  v{row.model_version:<4}  v{row.source_version}{mark}")
+        return lines
+
+    def _places(self) -> list[str]:
+        store = f"sqlite:///{self.out}/mlflow/mlflow.db"
+        return [
+            f"  Everything is in {self.out}: lake/ (tables), runs/ (checkpoints), mlflow/ (runs, models, reports).",
+            "  Open the runs, with the confusion matrix and the per-label table among the training run's artifacts:",
+            f"    .venv/bin/mlflow ui --backend-store-uri {store}",
+            "  Score again after changing the table, or train with other settings:",
+            "    .venv/bin/sparknlp-ft score --config conf/demo.yaml",
+            "    .venv/bin/sparknlp-ft train --config conf/demo.yaml train.epochs=5",
+        ]

@@ -1,0 +1,69 @@
+"""Every command in the README exists and parses; every file it names is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from sparknlp_ft.cli import parse
+from sparknlp_ft.config import Config, load_config
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) for line in block.splitlines() if line.strip()]
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_parses(command: str) -> None:
+    words = shlex.split(command)
+    if words[0] == "make":
+        assert set(words[1:]) <= TARGETS
+    elif words[0].endswith("sparknlp-ft"):
+        _loads(words[1:])
+    elif words[0] == "spark-submit":
+        at = next(i for i, word in enumerate(words) if word.startswith("jobs/"))
+        assert (ROOT / words[at]).is_file()
+        _loads([Path(words[at]).stem, *words[at + 1 :]])
+    elif words[0] == "databricks":
+        assert words[1] == "bundle"
+        if words[2] == "run":
+            assert (ROOT / "resources" / f"{words[3]}.yml").is_file()
+    else:
+        assert words[0] == "export"
+
+
+def test_the_two_commands_come_first() -> None:
+    assert COMMANDS[:2] == ["make demo", "make test"]
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)\)", README))
+def test_a_link_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+def test_the_tree_is_the_tree() -> None:
+    tree = README.split("```")[3]
+    for name in re.findall(r"^(\w+/)", tree, flags=re.MULTILINE):
+        assert (ROOT / name).is_dir(), name
+    for name in re.findall(r"^  (\w+(?:/|\.py))", tree, flags=re.MULTILINE):
+        assert (ROOT / "src" / "sparknlp_ft" / name).exists(), name
+
+
+def test_settings_named_in_the_text_exist() -> None:
+    named = set(re.findall(r"`((?:data|model|text|train|launch|tracking|score)\.[a-z_]+)`", README))
+    assert named
+    for dotted in named:
+        section, key = dotted.split(".")
+        model = Config.model_fields[section].annotation
+        assert model is not None and key in model.model_fields, dotted
+
+
+def _loads(arguments: list[str]) -> None:
+    args = parse(arguments)
+    config = None if args.config is None else ROOT / args.config
+    assert load_config(config, args.overrides).data.table
