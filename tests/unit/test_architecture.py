@@ -118,9 +118,7 @@ def test_each_side_starts_without_the_others_library(side: tuple[str, ...], libr
 
 @pytest.mark.parametrize("library", ONE_FILE)
 def test_each_library_has_one_door(library: str) -> None:
-    users = {
-        str(file.relative_to(SOURCE)) for file in source_files() for found in imports(file) if found.module.split(".")[0] == library
-    }
+    users = {str(file.relative_to(SOURCE)) for file in source_files() for found in imports(file) if found.module.split(".")[0] == library}
     assert users <= {ONE_FILE[library]}
 
 
@@ -159,18 +157,21 @@ def test_every_module_says_its_place() -> None:
 
 
 def test_no_error_is_swallowed() -> None:
-    wrong = []
-    for file in source_files():
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ExceptHandler) and all(isinstance(child, ast.Pass) for child in node.body):
-                wrong.append(where(file, node.lineno))
+    wrong = [
+        where(file, node.lineno)
+        for file in source_files()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ExceptHandler) and all(isinstance(child, ast.Pass) for child in node.body)
+    ]
     assert not wrong
 
 
 def test_no_file_names_a_machine_or_a_registry() -> None:
     barred = re.compile(r"/(?:work|home/\w+|root|Users/\w+)/|pypi\.org|pythonhosted|maven\.org|mirror\.\w+\.\w+")
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
-    files = [ROOT / name for name in listed.stdout.splitlines() if Path(name).suffix in {".py", ".md", ".yaml", ".yml", ".toml", ".sh", ".lock"}]
+    files = [
+        ROOT / name for name in listed.stdout.splitlines() if Path(name).suffix in {".py", ".md", ".yaml", ".yml", ".toml", ".sh", ".lock"}
+    ]
     found = [
         f"{file.relative_to(ROOT)}: {match.group()}"
         for file in files

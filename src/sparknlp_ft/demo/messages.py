@@ -2,7 +2,8 @@
 
 Made from the phrasings in ``phrasings.yaml`` with fillers, greetings, asides on other matters and slips of the
 keyboard. Seeded: the same seed gives the same rows on every machine. The test split is harder than the training split
-in the way real ones are: half of its rows say the thing in words that no training row uses.
+in the way real ones are: its rows say the thing in words that no training row uses,
+wherever the phrasings offer some.
 """
 
 from __future__ import annotations
@@ -21,14 +22,13 @@ import yaml
 
 #: Rows of each intent and split.
 TRAIN_ROWS, TEST_ROWS = 190, 40
-#: How often a test row takes the words and phrasings that the training rows do not have.
-UNSEEN = 0.4
 #: How often a message has a greeting, a closing, an aside, a slip of the keyboard.
 GREETING, CLOSING, ASIDE, SLIP = 0.35, 0.3, 0.5, 0.35
 
 CHOICE = re.compile(r"\[([^\[\]]*)\]")
 TEST_ONLY = "~"
 SLOT = re.compile(r"\{(\w+)\}")
+SPACES = re.compile(r" ([,.?!])")
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ def _texts(book: dict[str, Any], intent: str, split: str, count: int, rng: rando
 def _message(book: dict[str, Any], intent: str, split: str, rng: random.Random) -> str:
     """Return one message: greeting, aside, the matter itself and closing, the optional parts in either order."""
     slots = book["slots"]
-    unseen = split == "test" and rng.random() < UNSEEN
+    unseen = split == "test"
     phrasings = [phrasing for phrasing in book["intents"][intent] if unseen or not phrasing.startswith(TEST_ONLY)]
-    parts = [_finished(_filled(rng.choice(phrasings), slots, rng, unseen=unseen), rng)]
+    parts = [_finished(filled(rng.choice(phrasings), slots, rng, unseen=unseen), rng)]
     if rng.random() < ASIDE:
-        parts.insert(rng.randrange(2), _filled(rng.choice(book["asides"]), slots, rng))
+        parts.insert(rng.randrange(2), filled(rng.choice(book["asides"]), slots, rng))
     if rng.random() < GREETING:
         parts.insert(0, rng.choice(slots["greeting"]))
     if rng.random() < CLOSING:
@@ -92,8 +92,15 @@ def _message(book: dict[str, Any], intent: str, split: str, rng: random.Random) 
     return _slipped(text, rng) if rng.random() < SLIP else text
 
 
-def _filled(phrasing: str, slots: dict[str, list[str]], rng: random.Random, *, unseen: bool = False) -> str:
-    """Choose among alternatives, then fill the slots; two slots of one name in a phrasing differ."""
+def filled(phrasing: str, slots: dict[str, list[str]], rng: random.Random, *, unseen: bool = False) -> str:
+    """Choose among alternatives, then fill the slots; two slots of one name in a phrasing differ.
+
+    Args:
+        phrasing: In the notation of ``phrasings.yaml``.
+        slots: Fillers by name.
+        rng: Decides.
+        unseen: Take the alternatives after ~ where there are some.
+    """
 
     def choose(match: re.Match[str]) -> str:
         seen, _, test_only = (part.strip() for part in match.group(1).partition(TEST_ONLY))
@@ -108,7 +115,7 @@ def _filled(phrasing: str, slots: dict[str, list[str]], rng: random.Random, *, u
         return filler
 
     chosen = CHOICE.sub(choose, phrasing.removeprefix(TEST_ONLY))
-    return " ".join(SLOT.sub(fill, chosen).split()).replace(" ,", ",").replace(" ?", "?")
+    return SPACES.sub(r"\1", " ".join(SLOT.sub(fill, chosen).split()))
 
 
 def _finished(sentence: str, rng: random.Random) -> str:

@@ -58,10 +58,11 @@ class Summary:
             f"  data       {self.rows:,} support messages, {self.intents} intents ({cheap.train_rows:,} train, {cheap.test_rows:,} test)",
             f"             {trained.source.ref.display}, version {trained.source.version}",
             f"  accuracy   {accuracy:.3f} on test: fine-tuned model, epoch {result.best_epoch}",
-            f"             {cheap.tfidf_accuracy:.3f} TF-IDF with logistic regression, {cheap.majority_accuracy:.3f} always {cheap.majority_label!r}",
+            f"             {cheap.tfidf_accuracy:.3f} TF-IDF with logistic regression",
+            f"             {cheap.majority_accuracy:.3f} always {cheap.majority_label!r}",
             f"  training   {result.train_rows_per_second:,.0f} rows/s on {result.ranks} ranks, {result.steps:,} steps, {result.precision}",
-            f"  scoring    {self.scored.scored / self.scoring_seconds:,.0f} rows/s: "
-            f"{self.scored.scored:,} rows in {self.scoring_seconds:.0f} s, from reading the table to the merge",
+            f"  scoring    {self.scored.rows_per_second:,.0f} rows/s with loading the model; {self.scored.scored:,} rows read, "
+            + f"scored and merged in {self.scoring_seconds:.0f} s",
             f"  again      {self.again.scored:,} rows to score: nothing had changed",
             f"  model      {trained.verdict}",
         ]

@@ -62,12 +62,15 @@ def tfidf_predictions(texts: Sequence[str], labels: Sequence[str], test_texts: S
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
+    from threadpoolctl import threadpool_limits
 
     model = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, strip_accents="unicode"),
         LogisticRegression(C=10.0, max_iter=1000, random_state=seed),
     )
-    model.fit(list(texts), list(labels))
+    # The matrices are small: threads would spend their time waiting for each other, all the more on a busy machine.
+    with threadpool_limits(limits=1):
+        model.fit(list(texts), list(labels))
     return [str(label) for label in model.predict(list(test_texts))]
 
 

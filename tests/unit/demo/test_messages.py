@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import random
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from sparknlp_ft.demo.messages import TEST_ROWS, TRAIN_ROWS, Message, load_phrasings, messages, write_csv
+from sparknlp_ft.demo.messages import TEST_ROWS, TRAIN_ROWS, Message, filled, load_phrasings, messages, write_csv
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def test_no_text_occurs_twice(rows: list[Message]) -> None:
 
 
 def test_nothing_of_the_notation_is_left(rows: list[Message]) -> None:
-    assert not [row.text for row in rows if set(row.text) & set("[]{}|") or "  " in row.text or row.text != row.text.strip()]
+    assert not [row.text for row in rows if set(row.text) & set("[]{}|~") or "  " in row.text or row.text != row.text.strip()]
 
 
 def test_the_cheap_baseline_stays_below_the_bar(rows: list[Message]) -> None:
@@ -50,3 +51,21 @@ def test_csv_keeps_every_row(rows: list[Message], tmp_path: Path) -> None:
     write_csv(rows, tmp_path / "all.csv")
     with (tmp_path / "all.csv").open(newline="", encoding="utf-8") as stream:
         assert [(row["text"], row["intent"]) for row in csv.DictReader(stream)] == [(row.text, row.intent) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("phrasing", "unseen", "expected"),
+    [
+        ("a [b] c", False, {"a b c"}),
+        ("a [b|] c", False, {"a b c", "a c"}),
+        ("it is [broken ~ smashed|split]", False, {"it is broken"}),
+        ("it is [broken ~ smashed|split]", True, {"it is smashed", "it is split"}),
+        ("it is [broken]", True, {"it is broken"}),
+        ("~ only here", True, {"only here"}),
+        ("from {plan} to {plan}", False, {"from A to B", "from B to A"}),
+        ("no [trouble|] .", False, {"no trouble.", "no."}),
+    ],
+)
+def test_the_notation(phrasing: str, unseen: bool, expected: set[str]) -> None:
+    rng = random.Random(0)
+    assert {filled(phrasing, {"plan": ["A", "B"]}, rng, unseen=unseen) for _ in range(40)} == expected
