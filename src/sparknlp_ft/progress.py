@@ -24,11 +24,18 @@ def setup_logging() -> None:
     """Send the project's log lines to standard error, one line each, without touching other libraries' levels."""
     if log.handlers:
         return
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+class _Stderr(logging.Handler):
+    """Writes to what standard error is now; a notebook or a test may have replaced it since the start."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -42,7 +49,7 @@ def step(title: str, spark: SparkSession | None = None) -> Iterator[None]:
         yield
     finally:
         if spark is not None:
-            spark.sparkContext.setJobDescription(None)
+            spark.sparkContext.setJobDescription(None)  # type: ignore[arg-type]  # None clears it
     log.info("%s: %.1f s", title, time.monotonic() - start)
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
 from sparknlp_ft.pipelines.evaluate import evaluate_frame
-from sparknlp_ft.progress import step
 from sparknlp_ft.tables.contracts import SPLIT, TEST, VALIDATION, resolve_roles, with_split
 from sparknlp_ft.tables.delta import Pinned, read
 from sparknlp_ft.tasks import get_task
@@ -59,27 +58,32 @@ def judge(config: Config, spark: SparkSession, store: Store, *, source: Pinned, 
     metric = config.train.metric or task.default_metric
     rows = split_rows(config, spark, source)
     validation = rows.where(rows[SPLIT] == VALIDATION)
-    with step("scoring validation rows for the alias", spark):
-        new = evaluate_frame(validation, model, config=config, spark=spark, store=store)
-        aliased = find_alias(store, model.name, config.tracking.alias)
-        if aliased is None:
-            baseline = task.majority_outcomes(new.outcomes, manifest.label_counts, manifest.labels)
-            rival, rival_value = "the majority baseline", task.metrics(baseline, manifest.labels)[metric]
-        else:
-            rival = aliased.display
-            rival_value = evaluate_frame(validation, aliased, config=config, spark=spark, store=store).metrics[metric]
-    needed = rival_value + (config.tracking.min_gain if aliased is not None else 0.0)
-    moved = new.metrics[metric] > needed
+    new = evaluate_frame(validation, model, config=config, spark=spark, store=store, title="validation")
+    test = None  # Reported before the rival is scored, while the workers still hold the new model.
+    if "test" in manifest.splits:
+        test = evaluate_frame(rows.where(rows[SPLIT] == TEST), model, config=config, spark=spark, store=store, title="test")
+    aliased = find_alias(store, model.name, config.tracking.alias)
+    if aliased is None:
+        baseline = task.majority_outcomes(new.outcomes, manifest.label_counts, manifest.labels)
+        rival, rival_value, gain = "the majority baseline", task.metrics(baseline, manifest.labels)[metric], 0.0
+    else:
+        old = evaluate_frame(validation, aliased, config=config, spark=spark, store=store, title="validation")
+        rival, rival_value, gain = aliased.display, old.metrics[metric], config.tracking.min_gain
+    moved = new.metrics[metric] > rival_value + gain
     if moved:
         set_alias(store, model, config.tracking.alias)
-    test: dict[str, float] = {}
-    test_rows = 0
-    if "test" in manifest.splits:
-        with step("scoring test rows for the report", spark):
-            report = evaluate_frame(rows.where(rows[SPLIT] == TEST), model, config=config, spark=spark, store=store)
-        test, test_rows = report.metrics, report.rows
     return Verdict(
-        config.tracking.alias, model, moved, metric, new.metrics[metric], rival, rival_value, new.rows, new.metrics, test, test_rows
+        alias=config.tracking.alias,
+        model=model,
+        moved=moved,
+        metric=metric,
+        new=new.metrics[metric],
+        rival=rival,
+        rival_value=rival_value,
+        validation_rows=new.rows,
+        validation=new.metrics,
+        test=test.metrics if test else {},
+        test_rows=test.rows if test else 0,
     )
 
 

@@ -78,13 +78,12 @@ def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
     store = connect(config.tracking)
     with start_run(store, f"train {config.model_name}", tags=lineage(source, manifest)) as run:
         run.log_settings(config.flat(), config.model_dump(mode="json"))
-        path = source.ref.value if source.ref.kind == "path" else None
-        run.log_table(source.ref.display, table_id=source.table_id, table_version=source.version, path=path)
+        run.log_table(source.ref.display, table_id=source.table_id, table_version=source.version, path=source.ref.path)
         job = make_job(config, spark, manifest, base)
         with step(f"training on {config.launch.ranks} rank(s)", spark):
             result = launch(job, config.launch, spark, slots=slots(spark), on_event=Follower(run, manifest, config))
         with step("logging and registering the model"):
-            roles = text_roles(load_meta(result.best_dir))
+            roles = text_roles(load_meta(result.best_dir), task.text_roles)
             logged = log_model(run, result.best_dir, text_roles=roles, example=example(roles))
             model = register(store, logged, config.model_name, tags=lineage(source, manifest))
         verdict = judge(config, spark, store, source=source, manifest=manifest, model=model)

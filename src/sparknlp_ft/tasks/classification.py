@@ -19,8 +19,8 @@ class Classification:
     """Single-label classification, binary or multi-class. Labels are strings; an outcome is a label's index."""
 
     name = "classification"
-    text_roles = ("text",)
-    optional_roles = ("text_pair",)
+    text_roles: tuple[str, ...] = ("text",)
+    optional_roles: tuple[str, ...] = ("text_pair",)
     target_role = "label"
     target_dtype = "int32"
     auto_model = "AutoModelForSequenceClassification"

@@ -135,7 +135,7 @@ class TextEncoder:
             share = _longest_first(len(ids), len(pair), budget)
             first, second = self._cut(ids, share[0], seed), self._cut(pair, share[1], seed)
             kept, whole = len(first) + len(second), len(ids) + len(pair)
-        parts = [special.prefix, first, special.middle, () if second is None else second, special.suffix]
+        parts: list[Sequence[int] | np.ndarray] = [special.prefix, first, special.middle, () if second is None else second, special.suffix]
         joined = np.concatenate([np.asarray(part, dtype=np.int32) for part in parts])
         return Inputs(joined, _type_ids(parts, special), truncated=kept < whole)
 

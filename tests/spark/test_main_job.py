@@ -1,0 +1,150 @@
+"""The main job in one session with a tiny model: ingest, train, score, score again, change, score, evaluate."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from delta.tables import DeltaTable
+from pyspark.sql import functions as F
+
+from sparknlp_ft.config import Config, load_config
+from sparknlp_ft.pipelines.evaluate import run_evaluate
+from sparknlp_ft.pipelines.ingest import run_ingest
+from sparknlp_ft.pipelines.score import run_score
+from sparknlp_ft.pipelines.train import TrainOutcome, run_train
+from tests.tiny import tiny_model_dir
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ROWS = 311
+WORDS = {"lost": "card", "charged": "fee", "transfer": "money"}
+
+#: What real tables hold besides good text: each must be scored or marked, and change no other row.
+ODD_TEXTS = {
+    1000: None,
+    1001: "",
+    1002: " \t\n ",
+    1003: "🙂🙃 👩‍👩‍👧‍👦",
+    1004: "لقد فقدت بطاقتي",
+    1005: "a\x00b",
+    1006: "lost " * 20_000,
+}
+
+
+@pytest.fixture(scope="module")
+def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, TrainOutcome]:
+    folder = tmp_path_factory.mktemp("job")
+    rng = np.random.default_rng(0)
+    with (folder / "messages.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["ticket", "body", "intent", "split"])
+        for i in range(ROWS):
+            word = list(WORDS)[i % 3]
+            noise = " ".join(rng.choice(["my", "the", "please", "help", "with", "account"], size=rng.integers(1, 12)))
+            writer.writerow([i, f"{noise} {word}", WORDS[word], "test" if i % 10 == 0 else "train"])
+    settings = [
+        "data.table=messages",
+        "data.key=ticket",
+        "data.columns={text: body, label: intent}",
+        "data.validation_fraction=0.2",
+        f"data.root={folder / 'lake'}",
+        f"data.sources=[{{format: csv, path: {folder / 'messages.csv'}}}]",
+        f"model.base={tiny_model_dir(folder)}",
+        "model.dropout=0.0",
+        "text.max_length=32",
+        "train={epochs: 8, batch_size: 16, learning_rate: 0.005, patience: null}",
+        f"launch={{backend: solo, ranks: 1, run_dir: {folder / 'runs'}}}",
+        f"tracking.uri=sqlite:///{folder}/store/mlflow.db",
+    ]
+    config = load_config(None, settings)
+    run_ingest(config, spark)
+    return config, run_train(config, spark)
+
+
+def predictions(spark: SparkSession, config: Config) -> str:
+    return f"{config.data.root}/messages_predictions"
+
+
+def test_train_registers_a_model_and_moves_the_alias(trained: tuple[Config, TrainOutcome]) -> None:
+    config, outcome = trained
+    assert outcome.verdict.moved
+    assert outcome.model.display == "classification-messages/1"
+    assert outcome.verdict.new > 0.9
+    assert outcome.verdict.test["accuracy"] > 0.9
+    splits = outcome.manifest.splits
+    assert sum(split.rows for split in splits.values()) == ROWS
+    assert splits["test"].rows == outcome.verdict.test_rows == len(range(0, ROWS, 10))
+
+
+def test_a_second_training_does_not_move_the_alias_unless_better(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
+    config, outcome = trained
+    again = run_train(config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1, "learning_rate": 1e-6})}), spark)
+    assert not again.verdict.moved
+    assert again.verdict.rival == outcome.model.display
+    assert again.verdict.rival_value == pytest.approx(outcome.verdict.new)
+    assert again.manifest == outcome.manifest  # the snapshot was not built again
+
+
+def test_score_is_complete_idempotent_and_incremental(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
+    config, outcome = trained
+    first = run_score(config, spark)
+    table = DeltaTable.forPath(spark, predictions(spark, config))
+    assert first.scored == ROWS
+    assert table.toDF().count() == ROWS == table.toDF().select("ticket").distinct().count()
+    version = table.history(1).head()["version"]
+
+    assert run_score(config, spark).scored == 0
+    assert table.history(1).head()["version"] == version
+
+    source = DeltaTable.forPath(spark, f"{config.data.root}/messages")
+    source.update(F.col("ticket").isin(3, 5, 8, 13, 21), {"text": F.concat(F.lit("please "), F.col("text"))})
+    third = run_score(config, spark)
+    assert third.scored == 5
+    rows = {row["ticket"]: row for row in table.toDF().collect()}
+    assert len(rows) == ROWS
+    newest = source.history(1).head()["version"]
+    assert {ticket for ticket, row in rows.items() if row["source_version"] == newest} == {3, 5, 8, 13, 21}
+    assert {(row["model_name"], row["model_version"], row["run_id"]) for row in rows.values()} == {
+        ("classification-messages", "1", outcome.run_id)
+    }
+    assert {row["status"] for row in rows.values()} == {"ok"}
+
+
+def test_odd_texts_are_scored_or_marked_and_change_no_other_row(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
+    config, _ = trained
+    run_score(config, spark)
+    before = {row["ticket"]: (row["label"], row["score"]) for row in spark.read.format("delta").load(predictions(spark, config)).collect()}
+    odd = spark.createDataFrame([(i, text, None, "other") for i, text in ODD_TEXTS.items()], "ticket long, text string, label string, split string")
+    bad_bytes = spark.range(1).select(
+        F.lit(1007).cast("long").alias("ticket"),
+        F.expr("cast(unhex('6c6f7374ff') as string)").alias("text"),
+        F.lit(None).cast("string").alias("label"),
+        F.lit("other").alias("split"),
+    )
+    source = spark.read.format("delta").load(f"{config.data.root}/messages")
+    kinds = {name: kind for name, kind in source.dtypes}
+    rows = odd.unionByName(bad_bytes).select(*[F.col(name).cast(kind) for name, kind in kinds.items()])
+    rows.write.format("delta").mode("append").save(f"{config.data.root}/messages")
+
+    result = run_score(config, spark)
+    assert result.scored == len(ODD_TEXTS) + 1
+    after = {row["ticket"]: row for row in spark.read.format("delta").load(predictions(spark, config)).collect()}
+    assert {ticket: (row["label"], row["score"]) for ticket, row in after.items() if ticket < 1000} == before
+    status = {ticket: after[ticket]["status"] for ticket in range(1000, 1008)}
+    assert [status[ticket] for ticket in (1000, 1001, 1002)] == ["empty"] * 3
+    assert all(after[ticket]["label"] is None for ticket in (1000, 1001, 1002))
+    assert all(after[ticket]["status"] == "ok" and after[ticket]["label"] is not None for ticket in range(1003, 1008))
+    assert after[1006]["truncated"]
+    assert "UTF-8" in after[1007]["error"]
+
+
+def test_evaluate_reports_what_the_gate_reported(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
+    config, outcome = trained
+    report = run_evaluate(config.model_copy(update={"data": config.data.model_copy(update={"version": 0})}), spark, split="test")
+    assert report.rows == outcome.verdict.test_rows
+    assert report.metrics["accuracy"] == pytest.approx(outcome.verdict.test["accuracy"])
