@@ -61,8 +61,8 @@ class Summary:
             f"             {cheap.tfidf_accuracy:.3f} TF-IDF with logistic regression",
             f"             {cheap.majority_accuracy:.3f} always {cheap.majority_label!r}",
             f"  training   {result.train_rows_per_second:,.0f} rows/s on {result.ranks} ranks, {result.steps:,} steps, {result.precision}",
-            f"  scoring    {self.scored.rows_per_second:,.0f} rows/s with loading the model; {self.scored.scored:,} rows read, "
-            + f"scored and merged in {self.scoring_seconds:.0f} s",
+            f"  scoring    {self.scored.rows_per_second:,.0f} rows/s, model loading included",
+            f"             {self.scored.scored:,} rows read, scored and merged in {self.scoring_seconds:.0f} s",
             f"  again      {self.again.scored:,} rows to score: nothing had changed",
             f"  model      {trained.verdict}",
         ]
