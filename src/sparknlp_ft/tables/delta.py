@@ -52,6 +52,11 @@ class TableRef:
         return cls("path", f"{root.rstrip('/')}/{text}", root)
 
     @property
+    def path(self) -> str | None:
+        """The path, or None for a table given by name."""
+        return self.value if self.kind == "path" else None
+
+    @property
     def display(self) -> str:
         return self.value
 

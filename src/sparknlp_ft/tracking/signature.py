@@ -1,7 +1,7 @@
 """What a logged model declares: its signature, from the task, and the packages it needs, as installed.
 
-The signature holds whatever a single example shows: inferred from one, a map of scores becomes an object with one property per label, and a column that is empty in
-the example has no type at all.
+The signature holds whatever a single example shows: inferred from one, a map of scores becomes an object with one
+property per label, and a column that is empty in the example has no type at all.
 """
 
 from __future__ import annotations

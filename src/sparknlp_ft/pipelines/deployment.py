@@ -1,0 +1,89 @@
+"""A model on the cluster: resolved once on the driver, its files brought to every machine, a UDF around it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparknlp_ft.config import Config
+from sparknlp_ft.errors import ConfigError
+from sparknlp_ft.models.folder import load_meta
+from sparknlp_ft.scoring.engine import Engine
+from sparknlp_ft.scoring.udf import Loader, scoring_udf
+from sparknlp_ft.tables.session import is_local
+from sparknlp_ft.tasks import Task, get_task
+from sparknlp_ft.tracking.pyfunc import text_roles
+from sparknlp_ft.tracking.registry import resolve_model
+from sparknlp_ft.tracking.store import ModelRef, Store, download_model, load_engine, model_folder
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, SparkSession
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A model that the workers can score with."""
+
+    model: ModelRef
+    task: Task
+    labels: tuple[str, ...]
+    text_roles: tuple[str, ...]
+    score: Callable[..., Column]  #: see ``scoring.udf.scoring_udf``
+
+
+def wanted_model(config: Config, store: Store) -> ModelRef:
+    """Return the model to score with, as one concrete version: ``score.model``, or the one the alias means now.
+
+    Raises:
+        ModelError: It is not there.
+    """
+    return resolve_model(store, config.score.model or f"{config.model_name}@{config.tracking.alias}")
+
+
+@contextmanager
+def deploy(config: Config, spark: SparkSession, store: Store, model: ModelRef) -> Iterator[Deployment]:
+    """Bring a model to the workers for the time of a block.
+
+    Raises:
+        ModelError: Its files cannot be read.
+        ConfigError: It is of another task than ``data.task``.
+    """
+    with tempfile.TemporaryDirectory(prefix="sparknlp_ft-model-") as folder:
+        downloaded = download_model(store, model, folder)
+        meta = load_meta(model_folder(downloaded))
+        if meta.task != config.data.task:
+            raise ConfigError(
+                f"data.task: {config.data.task!r}, but model {model.display} is for {meta.task!r}; set data.task or score.model"
+            )
+        task, score = get_task(meta.task), config.score
+        settings: dict[str, Any] = {"batch_tokens": score.batch_tokens, "precision": score.precision, "threads": score.threads}
+        key = f"{store.uri} {model.uri} {model.run_id} {settings}"
+        load: Loader = partial(_load, find=_ship(spark, downloaded, key), **settings)
+        yield Deployment(model, task, meta.labels, text_roles(meta, task.text_roles), scoring_udf(load, key, task))
+
+
+def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
+    """Return a function that says, on a worker, where the model's folder is; other machines get it through Spark."""
+    if is_local(spark):
+        return partial(str, folder)
+    name = f"model-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    archive = shutil.make_archive(str(folder.with_name(name)), "zip", root_dir=folder)
+    spark.sparkContext.addArchive(f"{archive}#{name}")
+    return partial(_shipped, name)
+
+
+def _shipped(name: str) -> str:
+    from pyspark import SparkFiles
+
+    return SparkFiles.get(name)
+
+
+def _load(device: str | None, *, find: Callable[[], str], **settings: Any) -> Engine:
+    return load_engine(device, downloaded=find(), **settings)
