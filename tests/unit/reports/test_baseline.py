@@ -19,7 +19,7 @@ def test_both_baselines_are_measured_on_the_test_rows() -> None:
 
 
 def test_a_tie_of_majorities_is_settled_by_name() -> None:
-    assert baselines([("a b", "two"), ("c d", "one")], TRAIN).majority_label == "one"
+    assert baselines([("aa bb", "two"), ("cc dd", "one")], TRAIN).majority_label == "one"
 
 
 def test_a_label_that_only_the_test_rows_have_counts_as_wrong() -> None:
