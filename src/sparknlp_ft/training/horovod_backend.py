@@ -6,15 +6,20 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sparknlp_ft.errors import EXIT_USER, UserError
+from sparknlp_ft.errors import EXIT_OTHER, EXIT_USER, UserError
 from sparknlp_ft.training.job import TrainJob
 from sparknlp_ft.training.run_folder import problem_with, write_error
 
 if TYPE_CHECKING:
     import torch
+
+
+#: Characters of a failed Spark job's own words that are passed on; the rest is the JVM's stack.
+REASON_LENGTH = 1000
 
 
 class HorovodComm:
@@ -69,7 +74,7 @@ def run_ranks(
     """
     import horovod.spark
 
-    with _signal_handlers_kept():
+    with _signal_handlers_kept(), _spark_thread_noted():
         return horovod.spark.run(
             _entry(list(paths)),
             args=(dict(arguments),),
@@ -117,11 +122,11 @@ def rank_main(arguments: Mapping[str, Any]) -> dict[str, Any]:
             return {"problems": problems}
         return {"result": run_rank(job, comm, Seat(comm.local_rank, comm.local_size, _gpus()))}
     except Exception as error:
-        with contextlib.suppress(OSError):  # Where the folder is not shared there is nobody to tell but the log.
+        try:
             write_error(job.run_dir, int(os.environ["HOROVOD_RANK"]), error)
-        if isinstance(error, UserError):
-            sys.exit(EXIT_USER)
-        raise
+        except OSError:  # Nowhere to leave word but the log.
+            raise error from None
+        sys.exit(EXIT_USER if isinstance(error, UserError) else EXIT_OTHER)
 
 
 def _gpus() -> list[str]:
@@ -141,3 +146,30 @@ def _signal_handlers_kept() -> Iterator[None]:
         for number, handler in kept.items():
             if signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _spark_thread_noted() -> Iterator[None]:
+    """Keep quiet about Horovod's Spark job when Horovod itself cancelled it, and tell its reason when it failed by itself.
+
+    Horovod runs the job in a thread whose exception would be printed, at length, above every error of a rank.
+    """
+    reasons: list[str] = []
+    others = threading.excepthook
+
+    def note(failure: threading.ExceptHookArgs) -> None:
+        if failure.thread is not None and "run_spark" in failure.thread.name:
+            reasons.append(str(failure.exc_value))
+        else:
+            others(failure)
+
+    threading.excepthook = note
+    try:
+        yield
+    except Exception as error:
+        for reason in reasons:
+            if "SPARK_JOB_CANCELLED" not in reason:
+                error.args = (f"{error}\n{reason[:REASON_LENGTH]}",)
+        raise
+    finally:
+        threading.excepthook = others

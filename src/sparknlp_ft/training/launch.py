@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import sparknlp_ft
 from sparknlp_ft.config import LaunchConfig
-from sparknlp_ft.errors import LaunchError, RankError
+from sparknlp_ft.errors import LaunchError
 from sparknlp_ft.training.job import TrainJob, TrainResult
 from sparknlp_ft.training.run_folder import EventReader, first_error, prepare, read_result
 
@@ -97,8 +97,7 @@ def _run_horovod(job: TrainJob, config: LaunchConfig, spark: SparkSession | None
     try:
         replies = run_ranks(arguments, ranks=config.ranks, start_timeout=config.start_timeout, env=env, paths=_package_paths(spark))
     except Exception as error:
-        # Horovod's own words name neither the reason nor, often, the right rank: prefer what the ranks left.
-        raise first_error(job.run_dir) or RankError(_without_word(error)) from error
+        raise first_error(job.run_dir, ranks=config.ranks, launcher=error) from error
     problems = replies[0].get("problems")
     if problems:
         raise LaunchError(
@@ -106,11 +105,6 @@ def _run_horovod(job: TrainJob, config: LaunchConfig, spark: SparkSession | None
             "give one that every machine of the cluster mounts"
         )
     return replies[0]["result"]
-
-
-def _without_word(error: Exception) -> str:
-    hint = "A rank left without a word: exit code 137 means that it was killed, mostly for want of memory; see the executors' stderr."
-    return f"{str(error).strip()}\n{hint}"
 
 
 def _package_paths(spark: SparkSession | None) -> list[str]:
@@ -133,6 +127,7 @@ def _following(run_dir: str, on_event: OnEvent) -> Iterator[None]:
                 for event in reader.new():
                     on_event(event)
         except Exception as error:
+            log.warning("the run's events can no longer be followed (training goes on): %s", error)
             failures.append(error)
 
     thread = threading.Thread(target=follow, name="follow-metrics", daemon=True)

@@ -11,7 +11,9 @@ result.json           what a finished run came to, written last
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
 import time
 import traceback
 import uuid
@@ -61,7 +63,7 @@ def problem_with(run_dir: str | Path, token: str, rank: int) -> str | None:
     folder = Path(run_dir)
     try:
         found = json.loads((folder / TOKEN).read_text(encoding="utf-8"))["token"]
-        (folder / "errors" / f"probe-{rank}").touch()
+        (folder / "errors" / f"started-{rank}").write_text(f"{os.getpid()} on {socket.gethostname()}", encoding="utf-8")
     except (OSError, ValueError, KeyError) as error:
         return f"rank {rank}: {error}"
     return None if found == token else f"rank {rank}: another launch's folder is there"
@@ -119,12 +121,24 @@ def write_error(run_dir: str | Path, rank: int, error: BaseException) -> None:
     partial.replace(folder / f"rank-{rank}.json")
 
 
-def first_error(run_dir: str | Path) -> Exception | None:
-    """Return the earliest error that ranks left and that is not Horovod's echo of another, as an exception to raise."""
+def first_error(run_dir: str | Path, *, ranks: int, launcher: Exception) -> Exception:
+    """Return, as an exception to raise, why ranks failed.
+
+    The earliest error that a rank left counts, unless it is Horovod's echo of another's; where there are only echoes, a
+    rank was killed before it could leave word.
+
+    Args:
+        run_dir: The run's folder.
+        ranks: Number of ranks.
+        launcher: What the launcher itself made of it.
+    """
     errors = [json.loads(path.read_text(encoding="utf-8")) for path in (Path(run_dir) / "errors").glob("rank-*.json")]
-    own = [error for error in errors if error["type"] not in ECHOES] or errors
+    own = [error for error in errors if error["type"] not in ECHOES]
     if not own:
-        return None
+        silent = sorted(set(range(ranks)) - {error["rank"] for error in errors})
+        which = f"rank {', '.join(map(str, silent))} left without a word" if silent else "no rank left word of an error of its own"
+        hint = "exit code 137 means that it was killed, mostly for want of memory; see the executors' stderr"
+        return RankError(f"{which}: {str(launcher).strip()} ({hint})")
     first = min(own, key=lambda error: error["time"])
     if first["type"] in USER_ERRORS:
         return USER_ERRORS[first["type"]](first["message"])

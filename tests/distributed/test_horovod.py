@@ -1,0 +1,88 @@
+"""Real Horovod ranks in Spark tasks: they train, they agree with one rank, and what goes wrong in one reaches the driver."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from tests.training_jobs import tiny_job
+
+from sparknlp_ft.errors import DataError, LaunchError, RankError
+from sparknlp_ft.models.folder import load_model
+from sparknlp_ft.training.job import TrainJob, TrainResult
+from sparknlp_ft.training.launch import OnEvent, launch
+from sparknlp_ft.training.run_folder import prepare
+
+
+def run(job: TrainJob, spark: Any, *, on_event: OnEvent | None = None, **changes: Any) -> tuple[TrainResult, list[dict[str, Any]]]:
+    events: list[dict[str, Any]] = []
+    config = job.resolved.launch.model_copy(update=changes)
+    return launch(job, config, spark, slots=2, on_event=on_event or events.append), events
+
+
+def test_two_ranks_learn_what_one_learns_and_the_driver_sees_it(tmp_path: Path, spark: Any) -> None:
+    job = tiny_job(tmp_path)
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    result, events = run(job, spark)
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    losses = [event["loss"] for event in events if event["event"] == "step"]
+    assert losses[-1] < 0.3 * losses[0] and len(losses) == 39
+    assert [event["epoch"] for event in events if event["event"] == "epoch"] == [1, 2, 3]
+    assert (result.ranks, result.steps, result.rows, result.threads) == (2, 39, 300, 1)
+    assert result.best_metrics["accuracy"] > 0.9
+    load_model(result.best_dir)
+    alone, alone_events = run(replace(job, run_dir=str(tmp_path / "alone")), None, backend="solo")
+    assert alone.ranks == 1
+    # The first step sees the same global batch and the same weights: same loss, same gradient.
+    for name in ("loss", "gradient_norm"):
+        assert alone_events[1][name] == pytest.approx(events[1][name], rel=1e-5)
+    assert run(replace(job, resume=True), spark)[0] == result
+
+
+def test_an_error_in_a_rank_arrives_with_its_own_message_and_kind(tmp_path: Path, spark: Any) -> None:
+    job = tiny_job(tmp_path)
+    path = next(Path(job.manifest_path).glob("split=train/lane=1/*.parquet"))  # Lane 1 is rank 1's.
+    pq.write_table(pq.read_table(path).slice(1), path, row_group_size=20)
+    with pytest.raises(DataError, match=r"^snapshot lane 1: row group 1 of .* should give 17 rows, and 16 came"):
+        run(job, spark)
+    assert json.loads((Path(job.run_dir) / "errors" / "rank-1.json").read_text())["type"] == "DataError"
+
+
+def test_an_unforeseen_error_in_a_rank_arrives_with_its_traceback(tmp_path: Path, spark: Any) -> None:
+    job = tiny_job(tmp_path)
+    next(Path(job.manifest_path).glob("split=train/lane=3/*.parquet")).write_bytes(b"not a Parquet file")
+    with pytest.raises(RankError, match=r"(?s)^rank 1: ArrowInvalid: .*Traceback") as caught:
+        run(job, spark)
+    assert not isinstance(caught.value, DataError)
+
+
+def test_a_killed_rank_is_told_from_one_that_fails(tmp_path: Path, spark: Any) -> None:
+    job = tiny_job(tmp_path, epochs=500)
+    killed: list[int] = []
+
+    def kill_rank_1(event: dict[str, Any]) -> None:
+        if event["event"] == "step" and not killed:
+            killed.append(int((Path(job.run_dir) / "errors" / "started-1").read_text().split()[0]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with pytest.raises(RankError, match="(?s)^rank 1 left without a word: .*Process name: 1.*Exit code: 137"):
+        run(job, spark, on_event=kill_rank_1)
+
+
+def test_more_ranks_than_slots_are_refused_at_once(tmp_path: Path) -> None:
+    job = tiny_job(tmp_path)
+    with pytest.raises(LaunchError, match="3 ranks need 3 slots at the same time, and this Spark cluster has 2; set launch.ranks=2"):
+        run(job, None, ranks=3)
+    assert not Path(job.run_dir).exists()
+
+
+def test_a_folder_that_ranks_do_not_share_is_refused(tmp_path: Path, spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = tiny_job(tmp_path)
+    # What a rank finds where the driver's folder is not mounted: an empty one, or that of another launch.
+    monkeypatch.setattr("sparknlp_ft.training.launch.prepare", lambda run_dir, keep: prepare(run_dir, keep=keep)[:-1])
+    with pytest.raises(LaunchError, match="is not a folder that all ranks share with the driver .*rank 0.*rank 1"):
+        run(job, spark)
