@@ -57,7 +57,7 @@ def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tu
         f"model.base={tiny_model_dir(folder)}",
         "model.dropout=0.0",
         "text.max_length=32",
-        "train={epochs: 8, batch_size: 16, learning_rate: 0.005, patience: null}",
+        "train={epochs: 25, batch_size: 16, learning_rate: 0.005, patience: null}",
         f"launch={{backend: solo, ranks: 1, run_dir: {folder / 'runs'}}}",
         f"tracking.uri=sqlite:///{folder}/store/mlflow.db",
     ]
@@ -66,7 +66,7 @@ def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tu
     return config, run_train(config, spark)
 
 
-def predictions(spark: SparkSession, config: Config) -> str:
+def predictions(config: Config) -> str:
     return f"{config.data.root}/messages_predictions"
 
 
@@ -93,7 +93,7 @@ def test_a_second_training_does_not_move_the_alias_unless_better(spark: SparkSes
 def test_score_is_complete_idempotent_and_incremental(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
     config, outcome = trained
     first = run_score(config, spark)
-    table = DeltaTable.forPath(spark, predictions(spark, config))
+    table = DeltaTable.forPath(spark, predictions(config))
     assert first.scored == ROWS
     assert table.toDF().count() == ROWS == table.toDF().select("ticket").distinct().count()
     version = table.history(1).head()["version"]
@@ -118,8 +118,10 @@ def test_score_is_complete_idempotent_and_incremental(spark: SparkSession, train
 def test_odd_texts_are_scored_or_marked_and_change_no_other_row(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
     config, _ = trained
     run_score(config, spark)
-    before = {row["ticket"]: (row["label"], row["score"]) for row in spark.read.format("delta").load(predictions(spark, config)).collect()}
-    odd = spark.createDataFrame([(i, text, None, "other") for i, text in ODD_TEXTS.items()], "ticket long, text string, label string, split string")
+    table = spark.read.format("delta").load(predictions(config))
+    before = {row["ticket"]: (row["label"], row["score"]) for row in table.collect()}
+    schema = "ticket long, text string, label string, split string"
+    odd = spark.createDataFrame([(i, text, None, "other") for i, text in ODD_TEXTS.items()], schema)
     bad_bytes = spark.range(1).select(
         F.lit(1007).cast("long").alias("ticket"),
         F.expr("cast(unhex('6c6f7374ff') as string)").alias("text"),
@@ -133,7 +135,7 @@ def test_odd_texts_are_scored_or_marked_and_change_no_other_row(spark: SparkSess
 
     result = run_score(config, spark)
     assert result.scored == len(ODD_TEXTS) + 1
-    after = {row["ticket"]: row for row in spark.read.format("delta").load(predictions(spark, config)).collect()}
+    after = {row["ticket"]: row for row in spark.read.format("delta").load(predictions(config)).collect()}
     assert {ticket: (row["label"], row["score"]) for ticket, row in after.items() if ticket < 1000} == before
     status = {ticket: after[ticket]["status"] for ticket in range(1000, 1008)}
     assert [status[ticket] for ticket in (1000, 1001, 1002)] == ["empty"] * 3
