@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from sparknlp_ft.config import Config, load_config
 from sparknlp_ft.demo.messages import Message, messages, write_csv
-from sparknlp_ft.demo.summary import Prediction, Summary
+from sparknlp_ft.demo.summary import CONFIG, Prediction, Summary
 from sparknlp_ft.errors import EXIT_OTHER, EXIT_USER, UserError
 from sparknlp_ft.progress import setup_logging, step
 from sparknlp_ft.reports.baseline import Baseline, baselines
@@ -38,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         out = Path(args.out).absolute()
         config = load_config(args.config, [*places(out), *args.overrides])
+        out.mkdir(parents=True, exist_ok=True)
+        (out / CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
         print(run_demo(config, out))
         return 0
     except UserError as error:

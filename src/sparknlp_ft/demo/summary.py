@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sparknlp_ft.pipelines.train import TrainOutcome
 
 TEXT_WIDTH = 58
+#: The resolved configuration within the demo's folder.
+CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,11 @@ class Summary:
         return lines
 
     def _places(self) -> list[str]:
-        store = f"sqlite:///{self.out}/mlflow/mlflow.db"
         return [
             f"  Everything is in {self.out}: lake/ (tables), runs/ (checkpoints), mlflow/ (runs, models, reports).",
             "  Open the runs, with the confusion matrix and the per-label table among the training run's artifacts:",
-            f"    .venv/bin/mlflow ui --backend-store-uri {store}",
+            f"    .venv/bin/mlflow ui --backend-store-uri {self.config.tracking.uri}",
             "  Score again after changing the table, or train with other settings:",
-            "    .venv/bin/sparknlp-ft score --config conf/demo.yaml",
-            "    .venv/bin/sparknlp-ft train --config conf/demo.yaml train.epochs=5",
+            f"    .venv/bin/sparknlp-ft score --config {self.out / CONFIG}",
+            f"    .venv/bin/sparknlp-ft train --config {self.out / CONFIG} train.epochs=5",
         ]
