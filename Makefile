@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 PYTHON := $(BIN)/python
-CODE := src tests jobs scripts bench
+CODE := $(wildcard src tests jobs scripts bench)
 
 # Compiled bytecode halves every start of Python (torch, mlflow, pyspark: 5 s), in the driver and in each Spark worker.
 unexport PYTHONDONTWRITEBYTECODE
@@ -48,7 +48,7 @@ reference: setup ## write conf/reference.yaml from the configuration's models
 	@$(PYTHON) scripts/write_reference.py
 
 bench: setup ## side-by-side benchmarks; each prints a table and writes JSON
-	@for file in bench/bench_*.py; do $(PYTHON) $$file || exit 1; done
+	@for file in $(wildcard bench/bench_*.py); do $(PYTHON) $$file || exit 1; done
 
 clean: ## remove what runs and tools left behind (not the venv)
 	rm -rf demo_run lake runs mlflow spark-warehouse metastore_db derby.log build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
