@@ -51,7 +51,7 @@ def run_ingest(config: Config, spark: SparkSession) -> Profile:
         raise ConfigError("data.sources is empty: name at least one input, for example sources: [{format: csv, path: train.csv}]")
     ref = TableRef.parse(data.table, data.root)
     there = exists(spark, ref)
-    scratch = snapshots_folder(config).parent / "_ingest" / uuid.uuid4().hex
+    scratch = snapshots_folder(config).parent / f"_ingest-{uuid.uuid4().hex}"
     with read_sources(spark, list(data.sources), scratch=scratch, split_column=data.split_column) as loaded:
         with spark_step("checking keys and columns", spark):
             rows = combined(loaded, data, task)

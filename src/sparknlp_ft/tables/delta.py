@@ -91,8 +91,7 @@ def exists(spark: SparkSession, ref: TableRef) -> bool:
         DataError: Something else is there, or the name needs a catalog that this session lacks.
     """
     if ref.kind == "name":
-        _require_catalog(spark, ref)
-        return spark.catalog.tableExists(ref.value)
+        return _name_exists(spark, ref)
     if _path_exists(spark, f"{ref.value}/_delta_log"):
         return True
     if found := _listing(spark, ref.value):
@@ -109,20 +108,10 @@ def pin(spark: SparkSession, ref: TableRef, version: int | None = None) -> Pinne
     Raises:
         DataError: The table or the version is not there, it is not a Delta table, or the version's files were vacuumed.
     """
-    from pyspark.errors import AnalysisException
-
     if not exists(spark, ref):
         raise DataError(f"table {ref.display!r} is not there.{_nearest_sibling(spark, ref)} Make it with `sparknlp-ft ingest`.")
-    try:
-        table = delta_table(spark, ref)
-        row = table.detail().select("id").first()
-        latest = latest_version(spark, ref)
-    except AnalysisException as error:
-        if error.getCondition() not in {"DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_ONLY_OPERATION"}:
-            raise
-        raise DataError(f"table {ref.display!r} is not a Delta table; convert it, or ingest its files into one") from error
-    assert row is not None
-    pinned = Pinned(ref, row["id"], latest if version is None else version)
+    latest, table_id = _identity(spark, ref)
+    pinned = Pinned(ref, table_id, latest if version is None else version)
     if version is not None and version != latest:
         _check_old_version(spark, pinned, latest)
     return pinned
@@ -143,8 +132,7 @@ def read(spark: SparkSession, pinned: Pinned) -> DataFrame:
         if error.getCondition() == "DELTA_VERSION_NOT_FOUND":
             raise DataError(f"table {ref.display!r} has no version {pinned.version}: {error.getMessage()}") from error
         raise
-    row = delta_table(spark, ref).detail().select("id").first()
-    if row is None or row["id"] != pinned.table_id:
+    if _identity(spark, ref)[1] != pinned.table_id:
         raise DataError(f"table {ref.display!r} was made anew while this job ran; start the job again")
     return frame
 
@@ -169,9 +157,7 @@ def delta_table(spark: SparkSession, ref: TableRef) -> DeltaTable:
 
 def latest_version(spark: SparkSession, ref: TableRef) -> int:
     """Return the number of the last commit."""
-    row = delta_table(spark, ref).history(1).select("version").first()
-    assert row is not None
-    return int(row["version"])
+    return _identity(spark, ref)[0]
 
 
 def create(df: DataFrame, ref: TableRef, *, properties: Mapping[str, str] | None = None, mode: str = "errorifexists") -> None:
@@ -206,6 +192,37 @@ def delete_folder(spark: SparkSession, path: str) -> None:
     files.delete(where, True)
 
 
+def _identity(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
+    """Return latest version and id of a table.
+
+    Open-source Delta is asked for its snapshot at once; the public way, which other builds of Delta have as well, reads the
+    table's whole state (5 s in a session that has just started).
+    """
+    from py4j.java_gateway import JavaClass
+    from pyspark.errors import AnalysisException
+
+    jvm: Any = spark.sparkContext._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog
+    if ref.kind == "path" and isinstance(log, JavaClass):
+        snapshot = log.forTableWithSnapshot(spark._jsparkSession, jvm.org.apache.hadoop.fs.Path(ref.value))._2()
+        version, table_id = int(snapshot.version()), str(snapshot.metadata().id())
+    else:
+        try:
+            table = delta_table(spark, ref)
+            version, table_id = table.history(1).collect()[0]["version"], table.detail().collect()[0]["id"]
+        except AnalysisException as error:
+            if error.getCondition() not in {"DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_ONLY_OPERATION"}:
+                raise
+            raise _not_delta(ref) from error
+    if version < 0:
+        raise _not_delta(ref)
+    return version, table_id
+
+
+def _not_delta(ref: TableRef) -> DataError:
+    return DataError(f"table {ref.display!r} is not a Delta table; convert it, or ingest its files into one")
+
+
 def _check_old_version(spark: SparkSession, pinned: Pinned, latest: int) -> None:
     """Vacuum may have deleted files that the latest version no longer has: those are looked for, the others not."""
     if pinned.version > latest:
@@ -223,7 +240,9 @@ def _vacuumed(pinned: Pinned) -> DataError:
     )
 
 
-def _require_catalog(spark: SparkSession, ref: TableRef) -> None:
+def _name_exists(spark: SparkSession, ref: TableRef) -> bool:
+    from pyspark.errors import AnalysisException
+
     parts = _name_parts(ref.value)
     foreign = len(parts) == 3 and parts[0] != "spark_catalog"
     if not foreign and spark.conf.get("spark.sql.catalogImplementation", "in-memory") == "in-memory":
@@ -232,13 +251,19 @@ def _require_catalog(spark: SparkSession, ref: TableRef) -> None:
             "use a bare name (kept under data.root) or a path, or start Spark with a lasting catalog "
             "(spark.sql.catalogImplementation=hive, or Unity Catalog)"
         )
+    schema = ref.value.rsplit(".", 1)[0]
+    try:
+        there = spark.catalog.tableExists(ref.value)
+        if not there and not spark.catalog.databaseExists(schema):
+            raise DataError(f"table {ref.display}: there is no schema {schema}; create it, or correct the name")
+        return there
+    except AnalysisException as error:
+        raise DataError(f"table {ref.display} cannot be looked up: {str(error).splitlines()[0]}") from error
 
 
 def _nearest_sibling(spark: SparkSession, ref: TableRef) -> str:
     if ref.kind == "name":
         schema, name = ref.value.rsplit(".", 1)
-        if not spark.catalog.databaseExists(schema):
-            return f" There is no schema {schema} either."
         return nearest(name.strip("`"), [table.name for table in spark.catalog.listTables(schema)])
     parent, name = ref.value.rsplit("/", 1)
     tables = [other for other in _listing(spark, parent) if _path_exists(spark, f"{parent}/{other}/_delta_log")]

@@ -171,7 +171,8 @@ class _FileWriter:
         self.waiting = [table.slice(rows)]
 
     def close(self) -> pa.RecordBatch:
-        self._flush(sum(len(one) for one in self.waiting))
+        if rest := sum(len(one) for one in self.waiting):  # An empty row group would stop a reader short.
+            self._flush(rest)
         self.writer.close()
         self.partial.replace(self.path)
         footer = pq.read_metadata(self.path)

@@ -137,14 +137,17 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
         if split not in SPLITS:
             left_out["in another split"] += count
         elif no_text or label is None:
-            left_out[f"{split}: {'text' if no_text else task.target_role} is NULL or blank"] += count
+            left_out[f"{raw}: {'text' if no_text else task.target_role} is NULL or blank"] += count
         else:
             rows[split] += count
             by_label[split][label] += count
             # A label whose few rows all fell into the cut is still a label of train.
             own[label] += count if raw == TRAIN else 0
-    _require_rows(rows, own, config, roles)
+    if not sum(own.values()):
+        raise _nothing_to_train(config, roles)
     labels = task.label_list([label for label, count in own.items() if count])
+    if not rows[TRAIN] or not rows[VALIDATION]:
+        raise _nothing_left(rows, sum(own.values()), config)
     _require_seen(by_label, labels, roles)
     if left_out:
         log.warning(
@@ -175,17 +178,17 @@ def _no_text(roles: Roles) -> Column:
     return F.greatest(*blanks) if len(blanks) > 1 else blanks[0]
 
 
-def _require_rows(rows: Mapping[str, int], own: Mapping[str, int], config: Config, roles: Roles) -> None:
-    data = config.data
-    if not sum(own.values()):
-        where = f"no row of split {data.train_split!r} (column {roles.split!r})" if roles.split else "no row"
-        raise DataError(f"{where} has both a text and a label, so there is nothing to train on; check data.train_split and data.columns")
-    if not rows.get(TRAIN) or not rows.get(VALIDATION):
-        lacking = VALIDATION if rows.get(TRAIN) else TRAIN
-        raise DataError(
-            f"{sum(own.values())} training row(s) with data.validation_fraction={data.validation_fraction} leave no row for {lacking}; "
-            "change the fraction, add rows, or give the table validation rows of its own"
-        )
+def _nothing_to_train(config: Config, roles: Roles) -> DataError:
+    where = f"no row of split {config.data.train_split!r} (column {roles.split!r})" if roles.split else "no row"
+    return DataError(f"{where} has both a text and a label, so there is nothing to train on; check data.train_split and data.columns")
+
+
+def _nothing_left(rows: Mapping[str, int], own: int, config: Config) -> DataError:
+    lacking = VALIDATION if rows.get(TRAIN) else TRAIN
+    return DataError(
+        f"{own} training row(s) with data.validation_fraction={config.data.validation_fraction} leave no row for {lacking}; "
+        "change the fraction, add rows, or give the table validation rows of its own"
+    )
 
 
 def _require_seen(by_label: Mapping[str, Counter[str]], labels: list[str], roles: Roles) -> None:
