@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import shutil
 import tempfile
@@ -70,13 +72,23 @@ def deploy(config: Config, spark: SparkSession, store: Store, model: ModelRef) -
 
 
 def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
-    """Return a function that says, on a worker, where the model's folder is; other machines get it through Spark."""
+    """Return a function that says, on a worker, where the model's folder is; other machines get it through Spark, once."""
     if is_local(spark):
         return partial(str, folder)
-    name = f"model-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    archive = shutil.make_archive(str(folder.with_name(name)), "zip", root_dir=folder)
-    spark.sparkContext.addArchive(f"{archive}#{name}")
+    name = f"model-{hashlib.sha256(f'{spark.sparkContext.applicationId} {key}'.encode()).hexdigest()[:16]}"
+    archive = f"{_archives()}/{name}.tar"
+    if not Path(archive).exists():
+        shutil.make_archive(archive.removesuffix(".tar"), "tar", root_dir=folder)
+        spark.sparkContext.addArchive(f"{archive}#{name}")
     return partial(_shipped, name)
+
+
+@functools.cache
+def _archives() -> str:
+    """Return a folder that lasts as long as this process: an executor that comes up late still asks for what was added."""
+    folder = tempfile.mkdtemp(prefix="sparknlp_ft-archives-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _shipped(name: str) -> str:

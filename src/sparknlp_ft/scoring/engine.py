@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import torch
 
 
+#: Attention implementation, by measurement (bench/scoring.py).
+ATTENTION = "sdpa"
+
+
 @dataclass(frozen=True)
 class Logits:
     """What an engine returns, row by row in the order of the texts."""
@@ -105,7 +109,13 @@ class TorchEngine:
 
 
 def load_engine(
-    model_dir: str | Path, *, batch_tokens: int = 4096, precision: str = "auto", threads: int | None = None, device: str | None = None
+    model_dir: str | Path,
+    *,
+    batch_tokens: int = 4096,
+    precision: str = "auto",
+    threads: int | None = None,
+    device: str | None = None,
+    attention: str = ATTENTION,
 ) -> TorchEngine:
     """Load a model folder for scoring.
 
@@ -116,6 +126,7 @@ def load_engine(
         threads: Threads of this process for torch; None leaves them. Spark sets OMP_NUM_THREADS=1 in its workers, so one
             that should use more says so here.
         device: torch device; None: the first CUDA device if there is one, else the CPU.
+        attention: Attention implementation of transformers.
 
     Raises:
         ModelError: The folder cannot be used.
@@ -126,10 +137,6 @@ def load_engine(
         torch.set_num_threads(threads)
     place = pick_device(device)
     dtype = pick_dtype(precision, place)
-    model = load_model(model_dir, attention=ATTENTION, dtype=dtype)
+    model = load_model(model_dir, attention=attention, dtype=dtype)
     model.network.to(place)
     return TorchEngine(model, place, dtype, batch_tokens)
-
-
-#: Attention implementation, by measurement (bench/scoring.py).
-ATTENTION = "sdpa"

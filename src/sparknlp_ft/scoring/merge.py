@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 PROPERTIES = {"delta.enableDeletionVectors": "true"}
 
 
+#: Characters that Delta takes in column names only where columns are mapped.
+_MAPPED = set(" ,;{}()\n\t=")
+
+
 @dataclass(frozen=True)
 class Stage:
     """Scores of one run, written beside the table they are for."""
@@ -62,7 +66,7 @@ def stage_beside(spark: SparkSession, output: TableRef, root: str) -> Iterator[S
 
 def write_stage(scored: DataFrame, stage: Stage) -> None:
     """Write the scores: a Delta table, so that retried tasks leave nothing behind."""
-    create(scored, TableRef("path", stage.path))
+    create(scored, TableRef("path", stage.path), properties=_mapping(scored))
 
 
 def read_stage(spark: SparkSession, stage: Stage) -> DataFrame:
@@ -112,7 +116,7 @@ def refuse_many_errors(staged: DataFrame, counts: StageCounts, most: float, *, p
 
 def create_empty(spark: SparkSession, output: TableRef, staged: DataFrame) -> None:
     """Make the predictions table, with the stage's columns and deletion vectors, and no row."""
-    create(staged.limit(0), output, properties=PROPERTIES)
+    create(staged.limit(0), output, properties=PROPERTIES | _mapping(staged))
 
 
 def merge_stage(spark: SparkSession, output: TableRef, stage: Stage, *, keys: Sequence[str], rows: int, in_place: bool) -> int:
@@ -170,6 +174,11 @@ def session_settings(spark: SparkSession, settings: Mapping[str, str]) -> Iterat
                 spark.conf.unset(name)
             else:
                 spark.conf.set(name, old)
+
+
+def _mapping(df: DataFrame) -> dict[str, str]:
+    """Return the table property that a key with a blank in its name needs; its source has it too."""
+    return {"delta.columnMapping.mode": "name"} if any(_MAPPED & set(name) for name in df.columns) else {}
 
 
 def _check_merged(spark: SparkSession, output: TableRef, stage: Stage, *, rows: int, in_place: bool) -> int:
