@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from tests.tiny import tiny_classifier_dir, tiny_texts
 
 from sparknlp_ft.config import Config, TrackingConfig
 from sparknlp_ft.tracking import store
+from tests.tiny import tiny_classifier_dir, tiny_texts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.spark.scoring.conftest import Lake
 
 from sparknlp_ft.errors import ConfigError, DataError, ModelError
 from sparknlp_ft.pipelines.evaluate import run_evaluate
 from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.tracking import store
+from tests.spark.scoring.conftest import Lake
 
 Rows = Callable[[int], list[tuple]]
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from tests.spark.scoring.conftest import Lake
 
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.scoring.engine import Logits
@@ -21,6 +20,7 @@ from sparknlp_ft.scoring.udf import scoring_udf
 from sparknlp_ft.tables.contracts import Roles
 from sparknlp_ft.tables.delta import TableRef, exists, latest_version
 from sparknlp_ft.tasks import Task, get_task
+from tests.spark.scoring.conftest import Lake
 
 SCHEMA = "id long, status string, error string, truncated boolean"
 ROLES = Roles(texts=(("text", "body"),), target=None, key=("id",), split=None)

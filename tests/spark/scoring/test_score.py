@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 from pyspark.sql import functions as F
-from tests.spark.scoring.conftest import Lake
 
 from sparknlp_ft.errors import ConfigError, DataError, ModelError
 from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.scoring.engine import load_engine
 from sparknlp_ft.tracking import store
 from sparknlp_ft.tracking.registry import resolve_model
+from tests.spark.scoring.conftest import Lake
 
 Rows = Callable[[int], list[tuple]]
 ODD = [None, "", " \t\n ", "🙂🙃", "שלום עולם", "a\0b card", "x" * 100_000, "card " * 20_000]

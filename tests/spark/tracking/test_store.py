@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.tiny import tiny_classifier_dir, tiny_texts
 
 from sparknlp_ft.config import Config, TrackingConfig
 from sparknlp_ft.errors import ModelError
 from sparknlp_ft.tracking import store
 from sparknlp_ft.tracking.registry import resolve_model
+from tests.tiny import tiny_classifier_dir, tiny_texts
 
 TEXTS = pd.DataFrame({"text": tiny_texts(3), "other": [1, 2, 3]}, index=[7, 8, 9])
 

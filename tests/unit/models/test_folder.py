@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.tiny import tiny_classifier_dir, tiny_model_dir
 
 from sparknlp_ft.config import ModelConfig, TextConfig
 from sparknlp_ft.errors import ModelError
@@ -15,6 +14,7 @@ from sparknlp_ft.models.base import resolve_base
 from sparknlp_ft.models.folder import build_network, load_meta, load_model, save_model
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.text.encoder import tokenizer_fingerprint
+from tests.tiny import tiny_classifier_dir, tiny_model_dir
 
 LABELS = ("no", "yes", "perhaps")
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.tiny import tiny_classifier_dir, tiny_texts
 
 from sparknlp_ft.errors import ModelError
 from sparknlp_ft.models.device import pick_device, pick_dtype
 from sparknlp_ft.models.folder import load_model
 from sparknlp_ft.scoring.engine import TorchEngine, load_engine
+from tests.tiny import tiny_classifier_dir, tiny_texts
 
 
 @pytest.fixture(scope="module")

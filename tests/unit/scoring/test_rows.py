@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-from tests.tiny import tiny_classifier_dir, tiny_texts
 
 from sparknlp_ft.scoring import udf
 from sparknlp_ft.scoring.engine import Logits, TorchEngine, load_engine
 from sparknlp_ft.scoring.rows import ERROR_CHARS, MENDED, score_rows
 from sparknlp_ft.tasks import Task, get_task
+from tests.tiny import tiny_classifier_dir, tiny_texts
 
 ODD = [None, "", "  \t\n ", "\u2003", "🙂🙃", "שלום עולם", "a\0b card", "\0", "x" * 100_000, "card " * 20_000, "¿", "\ufeff"]
 
