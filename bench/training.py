@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.snapshots import Rows, write_snapshot
 
 from sparknlp_ft.config import Config, LaunchConfig
 from sparknlp_ft.models.base import resolve_base
@@ -39,6 +38,7 @@ from sparknlp_ft.training.feed import Feed, StepBatch
 from sparknlp_ft.training.forward import Forward
 from sparknlp_ft.training.loop import train_step
 from sparknlp_ft.training.optimizer import Optimizer
+from tests.snapshots import Rows, write_snapshot
 
 LABELS = tuple(f"label {i}" for i in range(77))
 
@@ -161,9 +161,8 @@ def main() -> None:
         feed = Feed(manifest, "train", rank=0, size=1, encoder=encoder, config=config.train, target_dtype="int32")
         compared = ways(config, feed, base)
         measure(compared, feed, rounds=options.rounds, steps=options.steps)
-    print(
-        f"{torch.__version__}, {threads} threads, batches of {config.train.batch_size} rows, median of {options.rounds} rounds of {options.steps} steps"
-    )
+    print(f"torch {torch.__version__}, {threads} threads, batches of {config.train.batch_size} rows")
+    print(f"median of {options.rounds} rounds of {options.steps} steps")
     lines = report(compared)
     if options.json:
         options.json.write_text(json.dumps({"torch": torch.__version__, "threads": threads, "ways": lines}, indent=1), encoding="utf-8")

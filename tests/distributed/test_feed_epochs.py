@@ -3,11 +3,10 @@
 from collections import Counter
 from pathlib import Path
 
-from tests.snapshots import random_lanes, write_snapshot
-from tests.unit.training.test_feed import BareEncoder
-
 from sparknlp_ft.config import TrainConfig
 from sparknlp_ft.training.feed import Feed
+from tests.snapshots import random_lanes, write_snapshot
+from tests.unit.training.test_feed import BareEncoder
 
 EPOCHS = 50
 

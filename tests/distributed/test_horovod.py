@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.training_jobs import tiny_job
 
 from sparknlp_ft.errors import DataError, LaunchError, RankError
 from sparknlp_ft.models.folder import load_model
 from sparknlp_ft.training.job import TrainJob, TrainResult
 from sparknlp_ft.training.launch import OnEvent, launch
 from sparknlp_ft.training.run_folder import prepare
+from tests.training_jobs import tiny_job
 
 
 def run(job: TrainJob, spark: Any, *, on_event: OnEvent | None = None, **changes: Any) -> tuple[TrainResult, list[dict[str, Any]]]:

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.ranks import as_ranks
-from tests.training_jobs import tiny_job
 
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.models.folder import load_model
@@ -20,6 +18,8 @@ from sparknlp_ft.training.job import TrainJob, TrainResult
 from sparknlp_ft.training.loop import accumulate_gradients
 from sparknlp_ft.training.run_folder import prepare
 from sparknlp_ft.training.worker import Parts, Seat, assemble, run_rank
+from tests.ranks import as_ranks
+from tests.training_jobs import tiny_job
 
 
 def train_alone(job: TrainJob, run_dir: Path, **changes: Any) -> TrainResult:

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.snapshots import random_lanes, write_snapshot
 
 from sparknlp_ft.config import TextConfig, TrainConfig
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.text.encoder import Inputs
 from sparknlp_ft.text.manifest import Manifest, SnapshotFile, Split
 from sparknlp_ft.training.feed import Batch, Feed, Rows
+from tests.snapshots import random_lanes, write_snapshot
 
 
 class BareEncoder:
