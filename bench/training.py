@@ -28,12 +28,13 @@ import torch
 
 from sparknlp_ft.config import Config, LaunchConfig
 from sparknlp_ft.models.base import resolve_base
+from sparknlp_ft.models.device import pick_dtype
 from sparknlp_ft.models.folder import build_network
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.text.encoder import TextEncoder
 from sparknlp_ft.training.active_rows import train_active_rows
 from sparknlp_ft.training.comm import Solo
-from sparknlp_ft.training.device import choose_device, choose_precision, seed_all, set_threads
+from sparknlp_ft.training.device import choose_device, seed_all, set_threads
 from sparknlp_ft.training.feed import Feed, StepBatch
 from sparknlp_ft.training.forward import Forward
 from sparknlp_ft.training.loop import train_step
@@ -96,7 +97,7 @@ def ways(config: Config, feed: Feed, base: Path) -> list[Way]:
     def forward() -> Forward:
         seed_all(0)
         network = build_network(base, task, LABELS).to(device)
-        return Forward(network, task, feed.encoder.pad_id, device, choose_precision(config.train.precision, device))
+        return Forward(network, task, feed.encoder.pad_id, device, pick_dtype(config.train.precision, device))
 
     plain, flat, active = forward(), forward(), forward()
     size = sum(p.numel() for p in plain.network.parameters()) * 4 / 1e6

@@ -32,9 +32,15 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help_text in COMMANDS.items():
         command = commands.add_parser(name, help=help_text, description=help_text)
-        command.add_argument("--config", metavar="FILE", help="YAML file with the sections data, model, text, train, launch, tracking, score")
-        command.add_argument("--dry-run", action="store_true", help="print the resolved configuration, check what needs no cluster, and stop")
-        command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that win over the file, e.g. train.epochs=3")
+        command.add_argument(
+            "--config", metavar="FILE", help="YAML file with the sections data, model, text, train, launch, tracking, score"
+        )
+        command.add_argument(
+            "--dry-run", action="store_true", help="print the resolved configuration, check what needs no cluster, and stop"
+        )
+        command.add_argument(
+            "overrides", nargs="*", metavar="section.key=value", help="settings that win over the file, e.g. train.epochs=3"
+        )
         if name == "evaluate":
             command.add_argument("--split", default="test", help="rows to evaluate: test, validation, train or all (default: test)")
     return parser

@@ -85,7 +85,9 @@ class TrainConfig(Section):
 
     epochs: int = Field(4, ge=1)
     batch_size: int = Field(32, ge=1, description="Rows per optimizer step over all ranks.")
-    lanes: int = Field(8, ge=1, description="Streams the snapshot is dealt to; at least the number of ranks, and the same for all runs to be compared.")
+    lanes: int = Field(
+        8, ge=1, description="Streams the snapshot is dealt to; at least the number of ranks, and the same for all runs to be compared."
+    )
     micro_batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass on a rank; larger batches are accumulated.")
     learning_rate: float = Field(3e-4, gt=0)
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -128,7 +130,9 @@ class ScoreConfig(Section):
 
     model: str | None = Field(None, description="NAME@ALIAS, NAME/VERSION or runs:/ID/model; default: tracking.model_name@alias.")
     table: str | None = Field(None, description="Table to score; default: data.table.")
-    output: str | None = Field(None, description="Predictions table; default: SOURCE_predictions. The source itself: columns are added there.")
+    output: str | None = Field(
+        None, description="Predictions table; default: SOURCE_predictions. The source itself: columns are added there."
+    )
     where: str | None = Field(None, description="SQL condition; only rows that fulfil it are scored.")
     batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass.")
     precision: Literal["auto", "bfloat16", "float32"] = "auto"

@@ -35,7 +35,7 @@ class _Stderr(logging.Handler):
     """Writes to what standard error is now; a notebook or a test may have replaced it since the start."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        pass
 
 
 @contextmanager

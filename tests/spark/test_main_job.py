@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,7 +70,7 @@ def predictions(config: Config) -> str:
 
 
 def test_train_registers_a_model_and_moves_the_alias(trained: tuple[Config, TrainOutcome]) -> None:
-    config, outcome = trained
+    _config, outcome = trained
     assert outcome.verdict.moved
     assert outcome.model.display == "classification-messages/1"
     assert outcome.verdict.new > 0.9
@@ -129,7 +128,7 @@ def test_odd_texts_are_scored_or_marked_and_change_no_other_row(spark: SparkSess
         F.lit("other").alias("split"),
     )
     source = spark.read.format("delta").load(f"{config.data.root}/messages")
-    kinds = {name: kind for name, kind in source.dtypes}
+    kinds = dict(source.dtypes)
     rows = odd.unionByName(bad_bytes).select(*[F.col(name).cast(kind) for name, kind in kinds.items()])
     rows.write.format("delta").mode("append").save(f"{config.data.root}/messages")
 

@@ -84,7 +84,7 @@ def run_demo(config: Config, out: Path) -> Summary:
     rows = write_data(out / "data")
     with step("starting Spark"):
         spark = get_session("sparknlp_ft demo")
-    run_ingest(config, spark)
+    print(run_ingest(config, spark))
     baseline = cheap(rows)
     trained = run_train(config, spark)
     scoring = time.monotonic()

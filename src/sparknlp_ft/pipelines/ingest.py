@@ -40,7 +40,7 @@ _SOURCE = "_source"
 
 
 def run_ingest(config: Config, spark: SparkSession) -> Profile:
-    """Read ``data.sources``, check, write ``data.table`` as one commit, and print its profile.
+    """Read ``data.sources``, check, write ``data.table`` as one commit, and return its profile.
 
     Raises:
         ConfigError: There is nothing to read.
@@ -60,9 +60,7 @@ def run_ingest(config: Config, spark: SparkSession) -> Profile:
     pinned = pin(spark, ref)
     log.info("%s is at version %d%s", ref.display, pinned.version, " (earlier versions are kept)" if there else "")
     with spark_step("profile", spark):
-        profile = profile_table(spark, pinned, data, task, model_dir=_tokenizer_folder(config))
-    print(profile)  # noqa: T201 (the profile is this command's output)
-    return profile
+        return profile_table(spark, pinned, data, task, model_dir=_tokenizer_folder(config))
 
 
 def combined(loaded: list[Loaded], data: DataConfig, task: Task) -> DataFrame:

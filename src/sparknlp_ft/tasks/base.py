@@ -39,7 +39,9 @@ class Task(Protocol):
     def outcomes(self, logits: np.ndarray, targets: np.ndarray) -> Outcomes:
         """Return what ``metrics`` needs of each row: small arrays that can be gathered over ranks."""
 
-    def outcomes_of_values(self, targets: Sequence[str], predictions: Sequence[str], labels: Sequence[str], weights: Sequence[int]) -> Outcomes:
+    def outcomes_of_values(
+        self, targets: Sequence[str], predictions: Sequence[str], labels: Sequence[str], weights: Sequence[int]
+    ) -> Outcomes:
         """Return the outcomes of predictions read back from a table: target and predicted values, with counts."""
 
     def majority_outcomes(self, outcomes: Outcomes, train_counts: Mapping[str, int], labels: Sequence[str]) -> Outcomes:

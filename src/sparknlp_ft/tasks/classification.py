@@ -54,7 +54,9 @@ class Classification:
         losses = _log_sum_exp(logits) - logits[np.arange(len(targets)), targets]
         return {"target": targets, "prediction": logits.argmax(axis=1).astype(np.int64), "loss": losses}
 
-    def outcomes_of_values(self, targets: Sequence[str], predictions: Sequence[str], labels: Sequence[str], weights: Sequence[int]) -> Outcomes:
+    def outcomes_of_values(
+        self, targets: Sequence[str], predictions: Sequence[str], labels: Sequence[str], weights: Sequence[int]
+    ) -> Outcomes:
         index = {label: i for i, label in enumerate(labels)}
         # A label the model does not know, and a row without prediction, both count as wrong: they get indices of their own.
         return {

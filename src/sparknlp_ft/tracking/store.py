@@ -309,6 +309,7 @@ def load_engine(device: str | None = None, *, downloaded: str, **settings: Any) 
 def quiet_mlflow() -> None:
     """Keep MLflow's and its migrations' progress notes out of the job's log; warnings stay."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # Read when mlflow is imported, which sets the levels anew.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -1,4 +1,4 @@
-"""What a rank computes on: device, threads, precision, and the seeds of its random numbers."""
+"""What a rank computes on: its GPU or the CPU, threads, autocast, and the seeds of its random numbers."""
 
 from __future__ import annotations
 
@@ -33,19 +33,6 @@ def choose_device(local_rank: int, addresses: Sequence[str] = ()) -> torch.devic
         )
     torch.cuda.set_device(index)
     return torch.device("cuda", index)
-
-
-def choose_precision(setting: str, device: torch.device) -> torch.dtype:
-    """Return bfloat16 where asked for, or for 'auto' where the device multiplies it in hardware; else float32."""
-    if setting != "auto":
-        return {"bfloat16": torch.bfloat16, "float32": torch.float32}[setting]
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        # Private names: torch offers no public ones. AMX is what pays on a CPU; avx512_bf16 alone helps less.
-        probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-        fast = any(getattr(torch.cpu, name, lambda: False)() for name in probes)
-    return torch.bfloat16 if fast else torch.float32
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[None]:

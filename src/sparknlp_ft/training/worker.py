@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.errors import DataError
+from sparknlp_ft.models.device import pick_dtype
 from sparknlp_ft.models.folder import build_network, save_model
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.text.encoder import TextEncoder
@@ -18,7 +19,7 @@ from sparknlp_ft.training.active_rows import ActiveEmbedding, train_active_rows,
 from sparknlp_ft.training.checkpoint import FOLDER as CHECKPOINT
 from sparknlp_ft.training.checkpoint import load_checkpoint, save_checkpoint
 from sparknlp_ft.training.comm import Comm
-from sparknlp_ft.training.device import choose_device, choose_precision, seed_all, set_threads
+from sparknlp_ft.training.device import choose_device, seed_all, set_threads
 from sparknlp_ft.training.feed import Feed
 from sparknlp_ft.training.forward import Forward
 from sparknlp_ft.training.job import TrainJob, TrainResult
@@ -115,7 +116,7 @@ def assemble(job: TrainJob, comm: Comm, seat: Seat) -> Parts:
     network = build_network(job.base_dir, task, manifest.labels, dropout=config.model.dropout).to(device)
     _share_weights(network, comm)
     active = train_active_rows(network, train, comm)
-    forward = Forward(network, task, encoder.pad_id, device, choose_precision(config.train.precision, device))
+    forward = Forward(network, task, encoder.pad_id, device, pick_dtype(config.train.precision, device))
     optimizer = Optimizer(network, config.train, total_steps=train.steps_per_epoch * config.train.epochs)
     validation = feed("validation") if "validation" in manifest.splits else None
     return Parts(job, manifest, forward, optimizer, active, train, validation, threads)

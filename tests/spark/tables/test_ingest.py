@@ -136,11 +136,10 @@ def test_hub_data_sets_keep_splits_and_label_names(spark: SparkSession, tmp_path
 
 
 def test_lengths_in_tokens_are_those_of_the_tokenizer(spark: SparkSession, tmp_path: Path) -> None:
-    from tests.tiny import tiny_model_dir, tiny_texts
-
     from sparknlp_ft.config import TextConfig
     from sparknlp_ft.reports.profile import SHARES, quantiles
     from sparknlp_ft.text.encoder import TextEncoder
+    from tests.tiny import tiny_model_dir, tiny_texts
 
     base = tiny_model_dir(tmp_path)
     texts = tiny_texts(40)

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from tests.tiny import tiny_model_dir, tiny_texts
 
 from sparknlp_ft.config import Config, TextConfig
 from sparknlp_ft.errors import DataError
@@ -21,6 +20,7 @@ from sparknlp_ft.tables.delta import Pinned, TableRef, create, delta_table, pin
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.text.encoder import TextEncoder
 from sparknlp_ft.text.manifest import COLUMNS, Manifest
+from tests.tiny import tiny_model_dir, tiny_texts
 
 TASK = get_task("classification")
 SCHEMA = "id long, text string, label string, split string"

@@ -31,7 +31,9 @@ def make_tokenizer(family: str) -> PreTrainedTokenizerFast:
     single, pair = TEMPLATES[family]
     tokenizer.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     names = ["input_ids", "token_type_ids", "attention_mask"] if family == "bert" else ["input_ids", "attention_mask"]
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64, model_input_names=names)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64, model_input_names=names
+    )
 
 
 ENCODERS = {family: TextEncoder(make_tokenizer(family), TextConfig(max_length=12)) for family in TEMPLATES}
