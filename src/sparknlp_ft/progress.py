@@ -35,7 +35,8 @@ class _Stderr(logging.Handler):
     """Writes to what standard error is now; a notebook or a test may have replaced it since the start."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        pass
+        sys.stderr.write(self.format(record) + "\n")
+        sys.stderr.flush()
 
 
 @contextmanager
