@@ -1,11 +1,30 @@
-"""What all tests share: one thread for tiny models, and no test that fails because the machine is busy."""
+"""What all tests share: one Spark session, one thread for tiny models, and no failure because a machine is busy."""
+
+from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-# Before torch is imported: threads that wait for each other cost tiny models more than they give.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Set before torch is imported: threads that wait for each other cost tiny models more than they give.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """The one session, started by the first test that asks; two slots on any machine, and lost tasks are tried again."""
+    from sparknlp_ft.tables.session import MASTER_VARIABLE, get_session
+
+    os.environ.setdefault(MASTER_VARIABLE, "local[2,4]")
+    session = get_session("sparknlp_ft tests")
+    yield session
+    session.stop()
