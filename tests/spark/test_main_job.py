@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
@@ -87,6 +88,31 @@ def test_a_second_training_does_not_move_the_alias_unless_better(spark: SparkSes
     assert again.verdict.rival == outcome.model.display
     assert again.verdict.rival_value == pytest.approx(outcome.verdict.new)
     assert again.manifest == outcome.manifest  # the snapshot was not built again
+
+
+def test_training_and_scoring_see_the_same_ids_and_logits(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
+    from sparknlp_ft.models.folder import load_model
+    from sparknlp_ft.scoring.engine import load_engine
+    from sparknlp_ft.tasks import get_task
+    from sparknlp_ft.training.feed import Feed
+    from sparknlp_ft.training.forward import Forward
+
+    config, outcome = trained
+    loaded, task = load_model(outcome.result.best_dir), get_task("classification")
+    engine = load_engine(outcome.result.best_dir, batch_tokens=500, precision="float32")
+    forward = Forward(loaded.network, task, loaded.encoder.pad_id, torch.device("cpu"), torch.float32)
+    feed = Feed(outcome.manifest, "train", rank=0, size=1, encoder=loaded.encoder, config=config.train, target_dtype=task.target_dtype)
+    rows = spark.read.format("delta").load(f"{config.data.root}/messages").select(F.xxhash64("ticket"), "text").collect()
+    texts = {row[0]: row[1] for row in rows}
+    seen = 0
+    for batch in feed.evaluation(500):
+        inputs = [engine.model.encoder.assemble(ids) for ids in engine.model.encoder.tokenize([texts[row] for row in batch.row])]
+        assert [row.ids.tolist() for row in inputs] == [row.ids.tolist() for row in batch.inputs]
+        with torch.inference_mode():
+            trained_logits = forward.logits(batch, np.arange(len(batch))).numpy()
+        np.testing.assert_array_equal(engine.logits(inputs), trained_logits)
+        seen += len(batch)
+    assert seen == outcome.manifest.splits["train"].rows
 
 
 def test_score_is_complete_idempotent_and_incremental(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,8 @@ def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
             model = register(store, logged, config.model_name, tags=lineage(source, manifest))
         verdict = judge(config, spark, store, source=source, manifest=manifest, model=model)
         run.log_metrics(verdict.as_metrics())
-    close_run_folder(job.run_dir, run.run_id)
+    kept = close_run_folder(job.run_dir, run.run_id)
+    result = replace(result, best_dir=str(kept / Path(result.best_dir).name))
     return TrainOutcome(source, manifest, result, model, verdict, run.run_id)
 
 
@@ -122,12 +123,13 @@ def make_job(config: Config, spark: SparkSession, manifest: Manifest, base: Path
     return TrainJob(str(run_dir), manifest.path, str(base_dir), config.model_dump(mode="json"), resume=True)
 
 
-def close_run_folder(run_dir: str, run_id: str) -> None:
+def close_run_folder(run_dir: str, run_id: str) -> Path:
     """Rename a finished run's folder after its MLflow run, so that the same job can be run again from the start."""
     target = Path(f"{run_dir}-{run_id[:8]}")
     Path(run_dir).rename(target)
     for name in ("base", "checkpoint"):
         shutil.rmtree(target / name, ignore_errors=True)
+    return target
 
 
 class Follower:
