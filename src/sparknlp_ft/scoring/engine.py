@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 
-#: Attention implementation, by measurement (bench/scoring.py).
+#: Attention implementation; which one is faster depends on the machine (bench/scoring.py has both).
 ATTENTION = "sdpa"
 
 

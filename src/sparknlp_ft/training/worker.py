@@ -254,7 +254,13 @@ class _Recorder:
                 task=parts.forward.task,
                 labels=parts.manifest.labels,
                 text=self.config.text,
-                extra={"text_roles": self._text_roles(), "epoch": event.epoch, "step": event.step, "validation": event.metrics},
+                extra={
+                    "text_roles": self._text_roles(),
+                    "seed": self.config.train.seed,
+                    "epoch": event.epoch,
+                    "step": event.step,
+                    "validation": event.metrics,
+                },
             )
 
     def _text_roles(self) -> list[str]:
