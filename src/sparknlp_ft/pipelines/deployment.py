@@ -6,6 +6,7 @@ import atexit
 import functools
 import hashlib
 import shutil
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,7 +79,10 @@ def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
     name = f"model-{hashlib.sha256(f'{spark.sparkContext.applicationId} {key}'.encode()).hexdigest()[:16]}"
     archive = f"{_archives()}/{name}.tar"
     if not Path(archive).exists():
-        shutil.make_archive(archive.removesuffix(".tar"), "tar", root_dir=folder)
+        # Not shutil.make_archive: its entry './' is refused by Hadoop's unpacking as leading outside.
+        with tarfile.open(archive, "w") as tar:
+            for child in sorted(folder.iterdir()):
+                tar.add(child, arcname=child.name)
         spark.sparkContext.addArchive(f"{archive}#{name}")
     return partial(_shipped, name)
 
