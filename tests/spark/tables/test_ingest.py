@@ -43,7 +43,7 @@ def write(path: Path, content: str | bytes) -> str:
     return str(path)
 
 
-def test_csv_files_become_one_table(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_csv_files_become_one_table(spark: SparkSession, tmp_path: Path) -> None:
     train = write(tmp_path / "train" / "b.csv", 'body,intent,extra col\r\n"two\r\nlines",x,1\r\nplain,y,\r\n')
     write(tmp_path / "train" / "a.csv", 'body,intent,extra col\r\n"say ""hi"", friend",x,3\r\n')
     test = write(tmp_path / "test.csv", "body,intent,extra col\nlast,y,4\n")
@@ -62,7 +62,7 @@ def test_csv_files_become_one_table(spark: SparkSession, tmp_path: Path, capsys:
         (3, "last", "y", "test", "4"),
     ]
     assert (profile.rows, profile.splits, profile.labels) == (4, {"train": 3, "test": 1}, {"x": 2, "y": 2})
-    assert "2 labels" in capsys.readouterr().out
+    assert "2 labels" in str(profile)
     # The same configuration finds the roles in what it wrote.
     assert resolve_roles(table(spark, made), made.data, get_task("classification"), need_target=True).texts == (("text", "text"),)
 
