@@ -61,7 +61,7 @@ def nothing_written(folder: Path) -> bool:
 ROWS_THAT_DO_NOT_FIT = {
     "NULL key": ([(None, "a", "card", "train"), *GOOD], "id"),
     "duplicate key": ([*GOOD, GOOD[0]], "id"),
-    "empty table": ([], "no rows"),
+    "empty table": ([], "empty"),
     "single class": ([(i, f"t {i}", "card", "train") for i in range(20)], "at least 2 labels"),
     "label unseen in train": ([*GOOD, (99, "x", "crad", "test")], "crad"),
 }
@@ -77,7 +77,6 @@ def test_rows_that_do_not_fit(job: Callable[..., tuple[int, str]], tmp_path: Pat
 
 
 SETTINGS_THAT_DO_NOT_FIT = {
-    "missing column": ("data.columns.text=txet", "Did you mean 'text'?"),
     "missing key column": ("data.key=idd", "Did you mean 'id'?"),
     "mistyped key": ("train.epoch=2", "Did you mean 'epochs'?"),
     "mistyped value": ("train.epochs=few", "train.epochs: 'few'"),
@@ -95,6 +94,13 @@ def test_settings_that_do_not_fit(job: Callable[..., tuple[int, str]], tmp_path:
     assert code == 2
     assert expected in err
     assert "Traceback" not in err
+    assert nothing_written(tmp_path)
+
+
+def test_a_missing_column_is_named_with_the_nearest(job: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    code, err = job("data.columns.text=bodi", schema="id bigint, body string, label string, split string")
+    assert code == 2
+    assert "Did you mean 'body'?" in one_paragraph(err)
     assert nothing_written(tmp_path)
 
 

@@ -130,7 +130,7 @@ def test_score_is_complete_idempotent_and_incremental(spark: SparkSession, train
     source.update(F.col("ticket").isin(3, 5, 8, 13, 21), {"text": F.concat(F.lit("please "), F.col("text"))})
     third = run_score(config, spark)
     assert third.scored == 5
-    rows = {row["ticket"]: row for row in table.toDF().collect()}
+    rows = {int(row["ticket"]): row for row in table.toDF().collect()}  # all columns of a CSV file are strings
     assert len(rows) == ROWS
     newest = source.history(1).head()["version"]
     assert {ticket for ticket, row in rows.items() if row["source_version"] == newest} == {3, 5, 8, 13, 21}
@@ -144,7 +144,7 @@ def test_odd_texts_are_scored_or_marked_and_change_no_other_row(spark: SparkSess
     config, _ = trained
     run_score(config, spark)
     table = spark.read.format("delta").load(predictions(config))
-    before = {row["ticket"]: (row["label"], row["score"]) for row in table.collect()}
+    before = {int(row["ticket"]): (row["label"], row["score"]) for row in table.collect()}
     schema = "ticket long, text string, label string, split string"
     odd = spark.createDataFrame([(i, text, None, "other") for i, text in ODD_TEXTS.items()], schema)
     bad_bytes = spark.range(1).select(
@@ -160,7 +160,7 @@ def test_odd_texts_are_scored_or_marked_and_change_no_other_row(spark: SparkSess
 
     result = run_score(config, spark)
     assert result.scored == len(ODD_TEXTS) + 1
-    after = {row["ticket"]: row for row in spark.read.format("delta").load(predictions(config)).collect()}
+    after = {int(row["ticket"]): row for row in spark.read.format("delta").load(predictions(config)).collect()}
     assert {ticket: (row["label"], row["score"]) for ticket, row in after.items() if ticket < 1000} == before
     status = {ticket: after[ticket]["status"] for ticket in range(1000, 1008)}
     assert [status[ticket] for ticket in (1000, 1001, 1002)] == ["empty"] * 3
