@@ -14,7 +14,7 @@ from pathlib import Path
 import pyspark
 
 SPARK_HOME = Path(pyspark.__file__).parent
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def standalone_cluster(folder: Path, *, workers: int = 2, memory: str = "3g") ->
             process.wait(timeout=30)
 
 
-def spark_submit(master: str, job: Path, *arguments: str, packages: str, cwd: Path, timeout: int = 300) -> subprocess.CompletedProcess[str]:
+def spark_submit(master: str, job: Path, *arguments: str, packages: str, cwd: Path, timeout: int = 600) -> subprocess.CompletedProcess[str]:
     """Run one job through ``spark-submit`` with Delta's package, as the README says, and return what it printed."""
     settings = {
         "spark.executor.memory": "1g",

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 
 from tests.distributed.standalone import spark_submit, standalone_cluster
@@ -30,6 +31,7 @@ def write_messages(path: Path) -> None:
             writer.writerow([f"{noise} {word}", words[word], "test" if i % 10 == 0 else "train"])
 
 
+@pytest.mark.timeout(1800)  # five Spark applications, each with executors of its own
 def test_train_and_score_on_two_workers(tmp_path: Path) -> None:
     write_messages(tmp_path / "messages.csv")
     config = {
