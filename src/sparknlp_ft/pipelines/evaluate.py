@@ -94,15 +94,20 @@ def run_evaluate(config: Config, spark: SparkSession, *, split: str = TEST, mode
     return replace(result, logged=logged)
 
 
+def split_rows(config: Config, spark: SparkSession, source: Pinned) -> DataFrame:
+    """Return the pinned rows with their split, cut as the snapshot was."""
+    rows = read(spark, source)
+    roles = resolve_roles(rows, config.data, get_task(config.data.task), need_target=True)
+    return with_split(rows, roles, config.data)
+
+
 def rows_of_split(config: Config, spark: SparkSession, source: Pinned, split: str) -> DataFrame:
     """Return the rows of a split; validation rows are cut as for training.
 
     Raises:
         DataError: There are none; names the splits there are.
     """
-    rows = read(spark, source)
-    roles = resolve_roles(rows, config.data, get_task(config.data.task), need_target=True)
-    rows = with_split(rows, roles, config.data)
+    rows = split_rows(config, spark, source)
     if split == "all":
         return rows
     chosen = rows.where(F.col(SPLIT) == split)

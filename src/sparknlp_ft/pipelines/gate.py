@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
-from sparknlp_ft.pipelines.evaluate import evaluate_frame
-from sparknlp_ft.tables.contracts import SPLIT, TEST, VALIDATION, resolve_roles, with_split
-from sparknlp_ft.tables.delta import Pinned, read
+from sparknlp_ft.pipelines.evaluate import evaluate_frame, split_rows
+from sparknlp_ft.tables.contracts import SPLIT, TEST, VALIDATION
+from sparknlp_ft.tables.delta import Pinned
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.text.manifest import Manifest
 from sparknlp_ft.tracking.store import ModelRef, Store, find_alias, set_alias
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,3 @@ def judge(config: Config, spark: SparkSession, store: Store, *, source: Pinned, 
         test=test.metrics if test else {},
         test_rows=test.rows if test else 0,
     )
-
-
-def split_rows(config: Config, spark: SparkSession, source: Pinned) -> DataFrame:
-    """Return the pinned rows with their split, cut as the snapshot was."""
-    rows = read(spark, source)
-    roles = resolve_roles(rows, config.data, get_task(config.data.task), need_target=True)
-    return with_split(rows, roles, config.data)
