@@ -155,7 +155,7 @@ def run_pipeline(pipe: Callable, texts: list[str], *, batch_size: int) -> np.nda
 
 
 def run_engine(engine: TorchEngine, texts: list[str]) -> np.ndarray:
-    return engine.predict(texts).values.argmax(axis=1)
+    return engine.predict(texts).results.argmax(axis=1)
 
 
 def spark_ways(model: Path, args: argparse.Namespace) -> dict[str, Way]:

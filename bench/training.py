@@ -30,7 +30,7 @@ from sparknlp_ft.config import Config, LaunchConfig
 from sparknlp_ft.models.base import resolve_base
 from sparknlp_ft.models.device import pick_dtype
 from sparknlp_ft.models.folder import build_network
-from sparknlp_ft.tasks import get_task
+from sparknlp_ft.tasks import Setup, get_task
 from sparknlp_ft.text.encoder import TextEncoder
 from sparknlp_ft.training.active_rows import train_active_rows
 from sparknlp_ft.training.comm import Solo
@@ -74,7 +74,7 @@ def separate(forward: Forward, config: Config) -> Callable[[StepBatch], object]:
     def step(batch: StepBatch) -> float:
         forward.network.train()
         adamw.zero_grad()
-        loss = forward.losses(batch.batch, np.arange(len(batch.batch)), label_smoothing=0.0).mean()
+        loss = forward.losses(batch.batch, np.arange(len(batch.batch))).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(forward.network.parameters(), train.max_grad_norm)
         adamw.step()
@@ -97,7 +97,7 @@ def ways(config: Config, feed: Feed, base: Path) -> list[Way]:
     def forward() -> Forward:
         seed_all(0)
         network = build_network(base, task, LABELS).to(device)
-        return Forward(network, task, feed.encoder.pad_id, device, pick_dtype(config.train.precision, device))
+        return Forward(network, task, Setup(tuple(LABELS), {}, feed.encoder), device, pick_dtype(config.train.precision, device))
 
     plain, flat, active = forward(), forward(), forward()
     size = sum(p.numel() for p in plain.network.parameters()) * 4 / 1e6
@@ -159,7 +159,7 @@ def main() -> None:
         encoder = TextEncoder.load(base, config.text)
         rows = made_up_rows(options.rows, config.train.lanes, len(encoder.tokenizer))
         manifest = write_snapshot(Path(folder), {"train": rows}, LABELS, rows_per_file=65536, rows_per_group=65536)
-        feed = Feed(manifest, "train", rank=0, size=1, encoder=encoder, config=config.train, target_dtype="int32")
+        feed = Feed(manifest, "train", rank=0, size=1, encoder=encoder, config=config.train, task=get_task("classification"))
         compared = ways(config, feed, base)
         measure(compared, feed, rounds=options.rounds, steps=options.steps)
     print(f"torch {torch.__version__}, {threads} threads, batches of {config.train.batch_size} rows")

@@ -30,12 +30,15 @@ def reference() -> str:
     return HEADER + "".join(section(name, field) for name, field in Config.model_fields.items())
 
 
-def section(name: str, field: FieldInfo) -> str:
+def section(name: str, field: FieldInfo, *, path: str = "", indent: str = "") -> str:
     model = typing.cast("type[Section]", field.annotation)
-    lines = [f"\n# {(model.__doc__ or '').strip()}\n{name}:\n"]
+    lines = ["" if indent else "\n", f"{indent}# {(model.__doc__ or '').strip()}\n{indent}{name}:\n"]
     for key, setting in model.model_fields.items():
-        default = EXAMPLES.get(f"{name}.{key}", setting.get_default(call_default_factory=True))
-        lines.append(comment(setting) + f"  {key}: {shown(default)}\n")
+        if isinstance(setting.annotation, type) and issubclass(setting.annotation, Section):
+            lines.append(section(key, setting, path=f"{path}{name}.", indent=indent + "  "))
+            continue
+        default = EXAMPLES.get(f"{path}{name}.{key}", setting.get_default(call_default_factory=True))
+        lines.append(comment(setting, indent) + f"{indent}  {key}: {shown(default)}\n")
         if key == "sources":
             lines.append(sources())
     return "".join(lines)
@@ -51,9 +54,9 @@ def sources() -> str:
     return "".join(lines)
 
 
-def comment(setting: FieldInfo) -> str:
+def comment(setting: FieldInfo, indent: str) -> str:
     about = " ".join(part for part in (setting.description, options(setting), bounds(setting)) if part)
-    return "".join(f"  # {line}\n" for line in textwrap.wrap(about, 116))
+    return "".join(f"{indent}  # {line}\n" for line in textwrap.wrap(about, 116))
 
 
 def options(setting: FieldInfo) -> str:

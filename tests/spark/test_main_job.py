@@ -100,16 +100,16 @@ def test_training_and_scoring_see_the_same_ids_and_logits(spark: SparkSession, t
     config, outcome = trained
     loaded, task = load_model(outcome.result.best_dir), get_task("classification")
     engine = load_engine(outcome.result.best_dir, batch_tokens=500, precision="float32")
-    forward = Forward(loaded.network, task, loaded.encoder.pad_id, torch.device("cpu"), torch.float32)
-    feed = Feed(outcome.manifest, "train", rank=0, size=1, encoder=loaded.encoder, config=config.train, target_dtype=task.target_dtype)
+    forward = Forward(loaded.network, task, loaded.setup, torch.device("cpu"), torch.float32)
+    feed = Feed(outcome.manifest, "train", rank=0, size=1, encoder=loaded.encoder, config=config.train, task=task)
     rows = spark.read.format("delta").load(f"{config.data.root}/messages").select(F.xxhash64("ticket"), "text").collect()
     texts = {row[0]: row[1] for row in rows}
     seen = 0
     for batch in feed.evaluation(500):
         inputs = [engine.model.encoder.assemble(ids) for ids in engine.model.encoder.tokenize([texts[row] for row in batch.row])]
-        assert [row.ids.tolist() for row in inputs] == [row.ids.tolist() for row in batch.inputs]
+        assert [row.ids.tolist() for row in inputs] == [row.ids.tolist() for (row,) in batch.windows]
         with torch.inference_mode():
-            trained_logits = forward.logits(batch, np.arange(len(batch))).numpy()
+            trained_logits = forward.results(batch)
         np.testing.assert_array_equal(engine.logits(inputs), trained_logits)
         seen += len(batch)
     assert seen == outcome.manifest.splits["train"].rows

@@ -18,8 +18,10 @@ PACKAGE = "sparknlp_ft"
 #: Rooms from the ground up: a room imports from its own and from lower ones, and rooms of one level not from each other.
 LEVELS = (
     ("errors",),
+    ("source_config",),
     ("config", "progress"),
-    ("text", "tasks"),
+    ("text",),
+    ("tasks",),
     ("models",),
     ("tables", "training", "scoring", "reports"),
     ("tracking",),
@@ -28,12 +30,15 @@ LEVELS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 #: Rooms of one level that do build on each other.
-WITHIN = {("config", "progress"), ("tasks", "text"), ("tables", "scoring")}
+WITHIN = {("config", "progress"), ("tables", "scoring")}
 
 #: Code that runs in ranks and Python workers must start without Spark.
 WORKER_SIDE = ("text", "tasks", "models", "training", "scoring/engine.py", "scoring/rows.py")
 #: Code that plans on the driver must start without torch.
-SPARK_SIDE = ("tables", "pipelines", "cli.py", "config.py", "errors.py", "progress.py", "demo", "reports", "text", "tasks")
+SPARK_SIDE = (
+    *("tables", "pipelines", "demo", "reports", "text", "tasks"),
+    *("cli.py", "config.py", "source_config.py", "errors.py", "progress.py"),
+)
 #: Libraries with one door each.
 ONE_FILE = {
     "petastorm": "training/petastorm_compat.py",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sparknlp_ft.config import TextConfig
 from sparknlp_ft.errors import ModelError, shown
 from sparknlp_ft.models.base import check_folder
-from sparknlp_ft.tasks import Task, get_task
+from sparknlp_ft.tasks import Setup, Task, get_task
 from sparknlp_ft.text.encoder import TOKENIZER_FILES, TextEncoder
 
 if TYPE_CHECKING:
@@ -55,10 +55,18 @@ class LoadedModel:
     """A fine-tuned model, ready to evaluate or score."""
 
     network: PreTrainedModel
-    encoder: TextEncoder
     task: Task
-    labels: tuple[str, ...]
+    setup: Setup
     meta: ModelMeta
+
+    @property
+    def encoder(self) -> TextEncoder:
+        assert self.setup.encoder is not None
+        return self.setup.encoder
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.setup.labels
 
 
 def build_network(base_dir: str | Path, task: Task, labels: Sequence[str], *, dropout: float | None = None) -> PreTrainedModel:
@@ -69,7 +77,7 @@ def build_network(base_dir: str | Path, task: Task, labels: Sequence[str], *, dr
     Args:
         base_dir: Folder of the base model.
         task: Decides the transformers auto class.
-        labels: Label list, in the order of the outputs.
+        labels: Label list; the task makes the network's outputs of it.
         dropout: Override of every dropout probability of the base; None keeps them.
 
     Returns:
@@ -80,9 +88,11 @@ def build_network(base_dir: str | Path, task: Task, labels: Sequence[str], *, dr
     """
     folder = check_folder(Path(base_dir))
     config = _read_config(folder)
-    config.num_labels = len(labels)
-    config.id2label = dict(enumerate(labels))
-    config.label2id = {label: i for i, label in enumerate(labels)}
+    names = task.output_names(labels)
+    if names:
+        config.num_labels = len(names)
+        config.id2label = dict(enumerate(names))
+        config.label2id = {name: i for i, name in enumerate(names)}
     if dropout is not None:
         for name in DROPOUT_SETTINGS:
             if hasattr(config, name):
@@ -174,7 +184,8 @@ def load_model(folder: str | Path, *, attention: str | None = None, dtype: torch
     network, fresh = _load_network(path, task, config=_read_config(path), **options)
     if fresh:
         raise ModelError(f"model folder {str(folder)!r} lacks the weights {shown(fresh)}: it is incomplete; train or copy it again")
-    return LoadedModel(network.eval(), TextEncoder.load(path, meta.text), task, meta.labels, meta)
+    encoder = TextEncoder.load(path, meta.text, default_window=task.default_window)
+    return LoadedModel(network.eval(), task, Setup(meta.labels, meta.extra.get("settings", {}), encoder), meta)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparknlp_ft.config import Config, is_url
-from sparknlp_ft.errors import ConfigError, DataError
+from sparknlp_ft.errors import ConfigError, DataError, nearest
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.tasks.base import Task
 from sparknlp_ft.text.windows import get_window
@@ -18,7 +18,7 @@ def check_before_cluster(command: str, config: Config) -> list[str]:
         UserError: The first thing that does not fit.
     """
     task = get_task(config.data.task)
-    get_window(config.text.window)
+    _check_window(config, task)
     _check_roles(config, task)
     found = [f"task {task.name}: needs {', '.join((*task.text_roles, task.target_role))}"]
     if command == "ingest":
@@ -27,6 +27,13 @@ def check_before_cluster(command: str, config: Config) -> list[str]:
         found += _check_base(config)
         _check_metric(config, task)
     return found
+
+
+def _check_window(config: Config, task: Task) -> None:
+    text = config.text
+    get_window(text.window or task.default_window, text.window_params, max_length=text.max_length)
+    if text.window is not None and task.windows is not None and text.window not in task.windows:
+        raise ConfigError(f"text.window: {text.window!r} cannot be used for {task.name}. Valid: {', '.join(task.windows)}")
 
 
 def _check_roles(config: Config, task: Task) -> None:
@@ -60,16 +67,19 @@ def _check_base(config: Config) -> list[str]:
     if not (base.startswith("package:") or Path(base).is_absolute()):
         return [f"model.base: {base} (a Hub name; not looked up before the job runs)"]
     folder = resolve_base(config.model)
-    TextEncoder.load(folder, config.text)
+    TextEncoder.load(folder, config.text, default_window=get_task(config.data.task).default_window)
     return [f"model.base: {base}, found"]
 
 
 def _check_metric(config: Config, task: Task) -> None:
-    import numpy as np
-
+    """Refuse a metric that the task has not: those it has are seen from two made-up rows."""
     if config.train.metric is None:
         return
-    sample = {"target": np.array([0, 1]), "prediction": np.array([0, 1])}
-    names = sorted(task.metrics(sample, ["a", "b"]))
+    values = {"label": ["a", "b"], "number": ["1", "2"], "texts": ['["a"]', '["b"]']}.get(task.target_kind, ["[]", "[]"])
+    predictions = ["a", "b"] if task.target_kind == "texts" else values
+    names = sorted({*task.metrics(task.outcomes_of_values(values, list(predictions), ["a", "b"], [1, 1]), ["a", "b"]), "loss"})
     if config.train.metric not in names:
-        raise ConfigError(f"train.metric: {config.train.metric!r} is not a metric of task {task.name}; valid: {', '.join(names)}")
+        raise ConfigError(
+            f"train.metric: {config.train.metric!r} is not a metric of task {task.name}.{nearest(config.train.metric, names)} "
+            f"Valid: {', '.join(names)}"
+        )

@@ -18,11 +18,12 @@ from sparknlp_ft.progress import log, step
 from sparknlp_ft.reports.confusion import confusion_matrix, draw, label_table
 from sparknlp_ft.scoring.incremental import SCORED, model_roles, partitions_for, with_scores
 from sparknlp_ft.scoring.rows import OK
-from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, label_column, resolve_roles, with_split
+from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, resolve_roles, with_split
 from sparknlp_ft.tables.delta import Pinned, TableRef, files_present, pin, read
 from sparknlp_ft.tables.session import slots
+from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
-from sparknlp_ft.tasks import get_task
+from sparknlp_ft.tasks import Task, get_task
 from sparknlp_ft.tasks.base import Outcomes
 from sparknlp_ft.tracking.store import ModelRef, Store, connect, open_run
 
@@ -46,22 +47,23 @@ class Evaluation:
     unknown: tuple[str, ...]  #: labels that the model does not know; their rows count as wrong
     metrics: dict[str, float]
     outcomes: Outcomes
-    matrix: pd.DataFrame
+    task: Task
+    matrix: pd.DataFrame | None = None  #: confusion of single labels
+    table: pd.DataFrame | None = None  #: per label
     title: str = ""
     logged: str = ""
 
     def __str__(self) -> str:
-        averaged = [f"{name}_{mean}" for mean in ("macro", "micro", "weighted") for name in ("precision", "recall", "f1")]
-        table = label_table(self.matrix)
+        shown = [*self.task.shown_metrics, *(name for name in sorted(self.metrics) if name not in self.task.shown_metrics)]
         lines = [
             f"model    {self.model.display}",
             f"rows     {self.title}: {self.rows:,} labelled, {self.unscored:,} of them not scored; {self.unlabelled:,} without label",
-            *[f"{name:<20} {self.metrics[name]:.4f}" for name in ("accuracy", "mcc", *averaged) if name in self.metrics],
-            "",
-            table.head(SHOWN_LABELS).to_string(index=False, float_format="{:.3f}".format),
+            *[f"{name:<20} {self.metrics[name]:.4f}" for name in shown if name in self.metrics],
         ]
-        if len(table) > SHOWN_LABELS:
-            lines.append(f"… and {len(table) - SHOWN_LABELS} more labels")
+        if self.table is not None:
+            lines += ["", self.table.head(SHOWN_LABELS).to_string(index=False, float_format="{:.3f}".format)]
+            if len(self.table) > SHOWN_LABELS:
+                lines.append(f"… and {len(self.table) - SHOWN_LABELS} more labels")
         if self.logged:
             lines.append(f"logged   {self.logged}")
         return "\n".join(lines)
@@ -138,22 +140,30 @@ def evaluate_frame(frame: DataFrame, model: ModelRef, *, config: Config, spark: 
         groups = count_pairs(frame, roles, config, deployment)
     labelled = groups[groups["target"].notna()]
     if not labelled["count"].sum():
-        raise DataError(f"no row{f' of {title}' if title else ''} has a label, so there is nothing to evaluate; check data.columns.label")
+        of, role = f" of {title}" if title else "", deployment.task.target_role
+        raise DataError(f"no row{of} has a target, so there is nothing to evaluate; check data.columns.{role}")
     targets, counts = labelled["target"].tolist(), labelled["count"].astype(int).tolist()
     predictions = [value if isinstance(value, str) else None for value in labelled["prediction"]]
-    unknown = tuple(sorted(set(targets) - set(deployment.labels)))
+    task, labels = deployment.task, deployment.labels
+    outcomes = task.outcomes_of_values(targets, predictions, labels, counts)
+    matrix, table, unknown = None, task.label_table(outcomes, labels), ()
+    if task.target_kind == "label":
+        unknown = tuple(sorted(set(targets) - set(labels)))
+        matrix = confusion_matrix(targets, predictions, counts, labels)
+        table = label_table(matrix)
     if unknown:
         log.warning("%d label(s) that model %s does not know count as wrong: %s", len(unknown), model.display, shown(unknown))
-    outcomes = deployment.task.outcomes_of_values(targets, predictions, deployment.labels, counts)  # type: ignore[arg-type]
     return Evaluation(
         model=model,
         rows=sum(counts),
         unlabelled=int(groups.loc[groups["target"].isna(), "count"].sum()),
         unscored=int(labelled.loc[labelled["status"] != OK, "count"].sum()),
         unknown=unknown,
-        metrics=deployment.task.metrics(outcomes, deployment.labels),
+        metrics=task.metrics(outcomes, labels),
         outcomes=outcomes,
-        matrix=confusion_matrix(targets, predictions, counts, deployment.labels),
+        task=task,
+        matrix=matrix,
+        table=table,
         title=title,
     )
 
@@ -162,13 +172,13 @@ def count_pairs(frame: DataFrame, roles: Roles, config: Config, deployment: Depl
     """Return the number of rows by target, prediction and status: all that metrics need, whatever the table's size."""
     assert roles.target is not None
     spark = frame.sparkSession
-    prediction = deployment.task.prediction_fields.split()[0]
-    rows = frame.withColumn("_target", label_column(frame, roles.target))
+    name, kind = deployment.task.prediction_fields.split()[:2]
+    predicted = F.col(SCORED)[name]
+    prediction = predicted if kind.rstrip(",") == "string" else F.to_json(predicted) if "<" in kind else predicted.cast("string")
+    rows = frame.withColumn("_target", KINDS[deployment.task.target_kind].value(frame, roles.target))
     partitions = config.score.partitions or partitions_for(frame.count(), slots(spark))
     scored = with_scores(rows, roles, deployment.score, partitions=partitions)
-    pairs = scored.select(
-        F.col("_target").alias("target"), F.col(SCORED)[prediction].alias("prediction"), F.col(SCORED)["status"].alias("status")
-    )
+    pairs = scored.select(F.col("_target").alias("target"), prediction.alias("prediction"), F.col(SCORED)["status"].alias("status"))
     with spark_step(f"scoring with {deployment.model.display}", spark):
         return pairs.groupBy("target", "prediction", "status").count().orderBy("target", "prediction", "status").toPandas()
 
@@ -181,11 +191,14 @@ def log_evaluation(store: Store, result: Evaluation, source: Pinned, split: str)
     with step("logging the evaluation"), tempfile.TemporaryDirectory(prefix="sparknlp_ft-report-") as scratch:
         run.log_metrics({f"evaluation/{name}/{split}/{metric}": value for metric, value in result.metrics.items()}, step=source.version)
         run.flush()
-        picture, table = Path(scratch) / "confusion.png", Path(scratch) / "labels.csv"
-        draw(result.matrix, picture, title=f"{result.model.display} on {name} ({split})")
-        label_table(result.matrix).to_csv(table, index=False)
-        for file in (picture, table):
-            run.log_file(file, folder)
+        if result.matrix is not None:
+            picture = Path(scratch) / "confusion.png"
+            draw(result.matrix, picture, title=f"{result.model.display} on {name} ({split})")
+            run.log_file(picture, folder)
+        if result.table is not None:
+            table = Path(scratch) / "labels.csv"
+            result.table.to_csv(table, index=False)
+            run.log_file(table, folder)
         run.log_text(str(result), f"{folder}/report.txt")
         run.log_table(
             source.ref.display,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparknlp_ft.config import Config, DataConfig
+from sparknlp_ft.config import Config, DataConfig, SourceConfig
 from sparknlp_ft.errors import ConfigError, DataError, ModelError, nearest
 from sparknlp_ft.models.base import resolve_base
 from sparknlp_ft.pipelines.profile import profile_table
@@ -23,6 +23,7 @@ from sparknlp_ft.reports.profile import Profile
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import column
 from sparknlp_ft.tables.delta import TableRef, create, exists, pin
+from sparknlp_ft.tables.shape import proved, with_hash_split, with_names, with_numbers
 from sparknlp_ft.tables.snapshot import snapshots_folder
 from sparknlp_ft.tables.sources import PLACE, Loaded, read_sources
 from sparknlp_ft.tables.watch import spark_step
@@ -75,13 +76,14 @@ def combined(loaded: list[Loaded], data: DataConfig, task: Task) -> DataFrame:
     frames = [_storable(_renamed(one.frame, loaded, data)) for one in loaded]
     if made is not None:
         frames = _with_keys(frames, loaded, made)
+    frames = [_finished(frame, source, data, task) for frame, source in zip(frames, data.sources, strict=True)]
     for frame, source in zip(frames, data.sources, strict=True):
         _require_columns(frame, frames, source.path, data, task)
     rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), [frame.drop(*PLACE) for frame in frames])
     roles = contracts.resolve_roles(rows, data, task, need_target=False)
     if made is None:
         contracts.check_keys(rows, roles)
-    first = [*roles.key, *(name for _, name in roles.texts), *filter(None, [roles.target, roles.split])]
+    first = list(dict.fromkeys([*roles.key, *(name for _, name in roles.texts), *filter(None, [roles.target, roles.split])]))
     return rows.select(*[column(name) for name in [*first, *(name for name in rows.columns if name not in first)]])
 
 
@@ -120,10 +122,22 @@ def _with_keys(frames: list[DataFrame], loaded: list[Loaded], name: str) -> list
     return keyed
 
 
+def _finished(frame: DataFrame, source: SourceConfig, data: DataConfig, task: Task) -> DataFrame:
+    """Do what a source asks for by role: names of labels, targets as numbers, splits by hash."""
+    roles = _resolved(frame, source.path, data, task)
+    if source.label_map is not None:
+        frame = with_names(frame, source, roles)
+    if task.target_role == "target" and roles.target is not None:
+        frame = with_numbers(frame, roles.target)
+    if source.hash_split:
+        frame = with_hash_split(frame, source, roles, data.split_column)
+    return proved(frame, source)
+
+
 def _renamed(frame: DataFrame, loaded: list[Loaded], data: DataConfig) -> DataFrame:
     """Give mapped columns their role's name, unless a source has another column of that name, or it is part of the key."""
     for role, name in data.columns.items():
-        taken = any(name in one.frame.columns and role.lower() in _lower(one.frame) for one in loaded if role != name)
+        taken = any(name in one.frame.columns and role.lower() in _lower(one.frame) - {name.lower()} for one in loaded)
         if name in frame.columns and not taken and name not in data.key:
             frame = frame.withColumnRenamed(name, role)
     return frame
@@ -142,14 +156,18 @@ def _storable(frame: DataFrame) -> DataFrame:
 
 
 def _require_columns(frame: DataFrame, frames: list[DataFrame], path: str, data: DataConfig, task: Task) -> None:
-    try:
-        roles = contracts.resolve_roles(frame, data, task, need_target=False)
-    except DataError as error:
-        raise DataError(f"source {path!r}: {error} Nothing was written.") from error
+    roles = _resolved(frame, path, data, task)
     elsewhere = {name for other in frames for name in other.columns}
     for name in (roles.target or data.columns.get(task.target_role, task.target_role), data.split_column):
         if name in elsewhere and name not in frame.columns:
             raise DataError(f"source {path!r} has no column {name!r}, and others have. Columns: {_listed(frame)}. Nothing was written.")
+
+
+def _resolved(frame: DataFrame, path: str, data: DataConfig, task: Task) -> contracts.Roles:
+    try:
+        return contracts.resolve_roles(frame, data, task, need_target=False)
+    except DataError as error:
+        raise DataError(f"source {path!r}: {error} Nothing was written.") from error
 
 
 def _listed(frame: DataFrame) -> str:

@@ -28,16 +28,16 @@ def profile_table(spark: SparkSession, pinned: Pinned, data: DataConfig, task: T
     df = read(spark, pinned)
     roles = resolve_roles(df, data, task, need_target=False)
     totals = text_totals(df, roles, shares=SHARES)
-    counts = split_label_counts(df, roles)
+    counts = split_label_counts(df, roles, task)
     lengths, is_sample = length_counts(df, roles, model_dir, rows=totals.rows) if model_dir is not None else ({}, False)
     return Profile(
         table=pinned.ref.display,
         version=pinned.version,
         rows=totals.rows,
-        splits=_summed(("(none)" if split is None else split, rows) for split, _, rows in counts) if roles.split else {},
-        labels=_summed((label, rows) for _, label, rows in counts if label is not None),
+        splits=_summed(("(none)" if split is None else split, rows) for split, _, _, rows in counts) if roles.split else {},
+        labels=_summed((label, labels) for _, label, labels, _ in counts if label is not None),
         without_text=totals.without_text,
-        without_label=sum(rows for _, label, rows in counts if label is None) if roles.target else 0,
+        without_label=sum(rows for _, label, labels, rows in counts if label is None and not labels) if roles.target else 0,
         mended=totals.mended,
         repeated=totals.rows - totals.distinct,
         words=totals.words,

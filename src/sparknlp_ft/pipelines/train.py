@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 STEP_METRICS = ("loss", "learning_rate", "gradient_norm", "rows_per_second")
 
-#: Validation metrics that are shown while training; all are logged.
-EPOCH_LINE = ("accuracy", "f1_macro", "loss")
-
 #: The input example that is logged with the model: no text of the table leaves it.
 EXAMPLE = ("Where is my order?", "Please change the address on my account.")
 
@@ -55,9 +52,10 @@ class TrainOutcome:
         result, metric = self.result, self.result.metric
         best = f"best epoch {result.best_epoch}: {metric} {result.best_metrics.get(metric, float('nan')):.4f} on validation"
         speed = f"{result.steps:,} steps in {result.seconds:.0f} s, {result.train_rows_per_second:.0f} rows/s"
+        share = "" if result.trained_share == 1 else f", {result.trained_share:.2%} of the parameters trained"
         lines = [
             f"table     {self.source.ref.display} version {self.source.version}: {splits} rows",
-            f"training  {result.ranks} rank(s), {result.precision}, {speed}; {best}",
+            f"training  {result.ranks} rank(s), {result.precision}{share}, {speed}; {best}",
             f"model     {self.model.display} (run {self.run_id})",
             f"alias     {self.verdict}",
         ]
@@ -113,7 +111,9 @@ def make_job(config: Config, spark: SparkSession, manifest: Manifest, base: Path
 
     So a job that is started again after it was killed finds its checkpoint, and one with other settings does not.
     """
-    deciding = config.model_dump(mode="json", include={"model", "text", "train"}) | {"snapshot": Path(manifest.path).name}
+    deciding = config.model_dump(mode="json", include={"model", "text", "train", "generate", "answer"}) | {
+        "snapshot": Path(manifest.path).name
+    }
     fingerprint = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:12]
     run_dir = Path(config.launch.run_dir) / f"{config.model_name}-{fingerprint}"
     # Ranks on other machines see the shared run folder, but not necessarily the base model's.
@@ -136,7 +136,7 @@ class Follower:
     """Shows the ranks' events as they come, and logs them to the MLflow run. Called on the driver while ranks work."""
 
     def __init__(self, run: Run, manifest: Manifest, config: Config) -> None:
-        self.run = run
+        self.run, self.task = run, get_task(config.data.task)
         self.bar = Bar("training", manifest.splits["train"].rows * config.train.epochs)
 
     def __call__(self, event: dict[str, Any]) -> None:
@@ -147,5 +147,5 @@ class Follower:
         elif event["event"] == "epoch":
             metrics = event["metrics"]
             self.run.log_metrics({f"validation/{name}": value for name, value in metrics.items()}, step=event["epoch"])
-            shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in EPOCH_LINE if name in metrics)
+            shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in self.task.shown_metrics if name in metrics)
             log.info("epoch %d: %s%s", event["epoch"], shown, " (best so far)" if event["best"] else "")

@@ -1,4 +1,4 @@
-"""From texts to logits on one device: what a scoring worker holds one of.
+"""From texts to results on one device: what a scoring worker holds one of.
 
 The same tokenisation, windows and batches as in training (``text.encoder``, ``text.batching``); here they run over a
 large window of rows at once, so that batches hold rows of like lengths and little is padded. ``Engine`` is the seam:
@@ -16,7 +16,7 @@ import numpy as np
 
 from sparknlp_ft.models.device import pick_device, pick_dtype
 from sparknlp_ft.models.folder import LoadedModel, load_model
-from sparknlp_ft.tasks import Task
+from sparknlp_ft.tasks import Rows, Setup, Task
 from sparknlp_ft.text.batching import by_token_budget, pad
 from sparknlp_ft.text.encoder import Inputs
 
@@ -29,27 +29,28 @@ ATTENTION = "sdpa"
 
 
 @dataclass(frozen=True)
-class Logits:
+class Scored:
     """What an engine returns, row by row in the order of the texts."""
 
-    values: np.ndarray  #: float32 [rows, outputs]
+    results: np.ndarray  #: Results as the task makes them: [rows, …], or objects.
     truncated: np.ndarray  #: bool [rows]: the text had more tokens than the model was shown
     tokens: np.ndarray  #: int64 [rows]: tokens of the row's shortest text, special ones aside; 0: nothing to score
+    offsets: list[np.ndarray] | None = None  #: Characters of each token of the last text, where the task needs them.
 
 
 class Engine(Protocol):
-    """Texts in, logits out."""
+    """Texts in, results out."""
 
     @property
     def task(self) -> Task: ...
 
     @property
-    def labels(self) -> tuple[str, ...]: ...
+    def setup(self) -> Setup: ...
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, rows: Sequence[int] | None = None) -> Logits:
-        """Return the logits of texts, or of pairs of texts.
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, rows: Sequence[int] | None = None) -> Scored:
+        """Return the results of texts, or of pairs of texts.
 
-        A row's logits depend on its own text alone, up to rounding: not on the rows beside it.
+        A row's result depends on its own text alone, up to rounding: not on the rows beside it.
 
         Args:
             texts: First or only text of each row.
@@ -72,40 +73,60 @@ class TorchEngine:
         return self.model.task
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        return self.model.labels
+    def setup(self) -> Setup:
+        return self.model.setup
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, rows: Sequence[int] | None = None) -> Logits:
-        encoder = self.model.encoder
-        first = encoder.tokenize(texts)
-        second = [None] * len(first) if pairs is None else encoder.tokenize(pairs)
-        hashes = [0] * len(first) if rows is None else rows
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, rows: Sequence[int] | None = None) -> Scored:
+        encoder, task = self.model.encoder, self.task
+        columns = [texts] if pairs is None else [texts, pairs]
+        offsets = None
+        if task.needs_offsets:
+            tokens = encoder.tokenize_with_offsets(columns[-1])
+            offsets = [one.offsets for one in tokens]
+            ids = [*(encoder.tokenize(column) for column in columns[:-1]), [one.ids for one in tokens]]
+        else:
+            ids = [encoder.tokenize(column) for column in columns]
+        hashes = [0] * len(texts) if rows is None else rows
         seed = int(self.model.meta.extra.get("seed", 0))
-        inputs = [encoder.assemble(a, b, seed=(seed, row)) for a, b, row in zip(first, second, hashes, strict=True)]
-        truncated = np.asarray([row.truncated for row in inputs], dtype=bool)
-        tokens = np.asarray([len(a) if b is None else min(len(a), len(b)) for a, b in zip(first, second, strict=True)], dtype=np.int64)
-        return Logits(self.logits(inputs), truncated, tokens)
+        windows = [encoder.windows(*row, seed=(seed, key)) for *row, key in zip(*ids, hashes, strict=True)]
+        truncated = np.asarray([row[0].truncated for row in windows], dtype=bool)
+        shortest = np.asarray([min(map(len, row)) for row in zip(*ids, strict=True)], dtype=np.int64)
+        return Scored(self.results(windows), truncated, shortest, offsets)
+
+    def results(self, windows: list[list[Inputs]]) -> np.ndarray:
+        """Return the result of each row's windows, in order."""
+        flat = [window for row in windows for window in row]
+        return self.task.results(self.outputs(flat), Rows(windows), self.setup)
 
     def logits(self, inputs: Sequence[Inputs]) -> np.ndarray:
-        """Return float32 logits of shape [rows, outputs], in the order of the inputs."""
+        """Return float32 outputs of one shape, [windows, …], in the order of the inputs."""
+        outputs = self.outputs(inputs)
+        return np.stack(outputs) if outputs else np.zeros((0, len(self.setup.labels)), dtype=np.float32)
+
+    def outputs(self, inputs: Sequence[Inputs]) -> list[np.ndarray]:
+        """Return what the network says of each window, float32, in the order of the inputs."""
         import torch
 
-        if not inputs:
-            return np.zeros((0, len(self.labels)), dtype=np.float32)
         batches = by_token_budget([len(row) for row in inputs], self.batch_tokens)
         # Results stay on the device until all batches are queued: a copy per batch would make a GPU wait for each.
         with torch.inference_mode():
             parts = [self._forward([inputs[i] for i in batch]) for batch in batches]
-            joined = torch.cat(parts).float().cpu().numpy()
-        result = np.empty_like(joined)
-        result[np.concatenate(batches)] = joined
+            copied = [part.float().cpu().numpy() for part in parts]
+        result: list[np.ndarray] = [_NOTHING] * len(inputs)
+        for batch, values in zip(batches, copied, strict=True):
+            for i, value in zip(batch, values, strict=True):
+                result[i] = value
         return result
 
-    def _forward(self, rows: Sequence[Inputs]) -> torch.Tensor:
+    def _forward(self, windows: Sequence[Inputs]) -> torch.Tensor:
         import torch
 
-        batch = {name: torch.from_numpy(values).to(self.device) for name, values in pad(rows, self.model.encoder.pad_id).items()}
-        return self.model.network(**batch).logits
+        tensors = {name: torch.from_numpy(values).to(self.device) for name, values in pad(windows, self.model.encoder.pad_id).items()}
+        rows = Rows([[window] for window in windows])
+        return self.task.read(self.task.forward(self.model.network, tensors, rows, self.setup, training=False))
+
+
+_NOTHING = np.zeros(0, dtype=np.float32)
 
 
 def load_engine(

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from sparknlp_ft.scoring.engine import Engine, Logits
+from sparknlp_ft.scoring.engine import Engine, Scored
+from sparknlp_ft.tasks import Rows
 
 OK, EMPTY, ERROR = "ok", "empty", "error"
 
@@ -40,9 +41,10 @@ def score_rows(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: S
     numbers = np.flatnonzero(present)
     columns = [_take(column, numbers) for column in texts]
     seeds = None if rows is None else _take(rows, numbers)
-    logits, errors = _guarded(engine, columns, seeds)
+    parts, errors = _guarded(engine, columns, seeds)
     failed = np.asarray([error is not None for error in errors], dtype=bool)
-    good = ~failed & (logits.tokens > 0)
+    tokens = _joined([part.tokens for part in parts])
+    good = ~failed & (tokens > 0)
 
     size = len(present)
     status = np.full(size, EMPTY, dtype=object)
@@ -51,8 +53,11 @@ def score_rows(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: S
     error = np.full(size, None, dtype=object)
     error[numbers] = errors
     truncated = np.zeros(size, dtype=bool)
-    truncated[numbers] = logits.truncated
-    predictions = engine.task.decode(logits.values[good], engine.labels)
+    truncated[numbers] = _joined([part.truncated for part in parts]).astype(bool)
+    chosen = np.flatnonzero(good)
+    offsets = [one for part in parts for one in part.offsets or ()]
+    found = Rows([], texts=_take(columns[-1], chosen), offsets=_take(offsets, chosen) if engine.task.needs_offsets else [])
+    predictions = engine.task.decode(_joined([part.results for part in parts])[good], found, engine.setup)
     result = _spread(predictions, numbers[good], size)
     return result.assign(status=status, error=error, truncated=truncated)
 
@@ -65,28 +70,44 @@ def _take(values: Sequence, numbers: np.ndarray) -> list:
     return [values[i] for i in numbers]
 
 
-def _guarded(engine: Engine, columns: list[list[str]], seeds: list[int] | None) -> tuple[Logits, list[str | None]]:
-    """Return logits of all rows and each row's error; what fails is halved until only the rows at fault are left."""
+def _guarded(engine: Engine, columns: list[list[str]], seeds: list[int] | None) -> tuple[list[Scored], list[str | None]]:
+    """Return results of all rows and each row's error; what fails is halved until only the rows at fault are left.
+
+    A row at fault has a part of its own, whose ``results`` is an object array that holds None.
+    """
     size = len(columns[0])
     if not size:
-        return Logits(np.zeros((0, len(engine.labels)), np.float32), np.zeros(0, bool), np.zeros(0, np.int64)), []
+        return [], []
     try:
-        result = engine.predict(columns[0], *columns[1:], rows=seeds)
-        if len(result.values) != size:
-            raise RuntimeError(f"the engine returned {len(result.values)} rows for {size} texts")
+        scored = engine.predict(columns[0], *columns[1:], rows=seeds)
+        if len(scored.results) != size:
+            raise RuntimeError(f"the engine returned {len(scored.results)} rows for {size} texts")
     except Exception as error:  # whatever a text does to a tokenizer or a network: it becomes a marked row
         if size == 1:
-            return Logits(np.zeros((1, len(engine.labels)), np.float32), np.zeros(1, bool), np.zeros(1, np.int64)), [_described(error)]
+            nothing = np.full(1, None, dtype=object)
+            return [Scored(nothing, np.zeros(1, bool), np.zeros(1, np.int64), [_NO_OFFSETS])], [_described(error)]
         middle = size // 2
         halves = [(slice(None, middle)), (slice(middle, None))]
-        parts = [_guarded(engine, [column[half] for column in columns], seeds and seeds[half]) for half in halves]
-        return _joined([part[0] for part in parts]), [error for part in parts for error in part[1]]
-    finite = np.isfinite(result.values).all(axis=1)
-    return result, [None if fine else "the model returned a value that is not finite" for fine in finite]
+        results = [_guarded(engine, [column[half] for column in columns], seeds and seeds[half]) for half in halves]
+        return [part for parts, _ in results for part in parts], [error for _, errors in results for error in errors]
+    return [scored], [None if fine else "the model returned a value that is not finite" for fine in _finite(scored.results)]
 
 
-def _joined(parts: list[Logits]) -> Logits:
-    return Logits(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "truncated", "tokens")))
+_NO_OFFSETS = np.zeros((0, 2), dtype=np.int32)
+
+
+def _finite(results: np.ndarray) -> list[bool]:
+    if results.dtype == object:
+        return [bool(np.isfinite(result).all()) for result in results]
+    return np.isfinite(results.reshape(len(results), -1)).all(axis=1).tolist()
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Join the parts' arrays; a row in error, which is never decoded, gets zeros where the others have numbers."""
+    usual = next((part for part in parts if part.dtype != object), None)
+    if usual is None:
+        return np.concatenate(parts) if parts else np.zeros(0)
+    return np.concatenate([part if part.dtype != object else np.zeros((len(part), *usual.shape[1:]), usual.dtype) for part in parts])
 
 
 def _described(error: Exception) -> str:

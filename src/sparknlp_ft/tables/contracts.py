@@ -120,24 +120,6 @@ def is_blank(text: Column) -> Column:
     return F.coalesce(~F.make_valid_utf8(text).rlike(r"(?U)\S"), F.lit(True))
 
 
-def label_column(df: DataFrame, name: str) -> Column:
-    """Return the labels as strings, NULL where there is none (blank counts as none).
-
-    Raises:
-        DataError: The column is neither string nor integer nor boolean.
-    """
-    kind = df.schema[name].dataType
-    if isinstance(kind, _TEXTS):
-        label = F.make_valid_utf8(column(name))
-        return F.when(~is_blank(label), label)
-    if isinstance(kind, (*_INTEGERS, T.BooleanType)):
-        return column(name).cast("string")
-    raise DataError(
-        f"label column {name!r} is of type {kind.simpleString()}; expected string, integer or boolean. "
-        "Name another one with data.columns.label=COLUMN."
-    )
-
-
 def raw_split(roles: Roles, data: DataConfig) -> Column:
     """Return 'train', 'validation', 'test' or 'other' as the table itself says; all 'train' if it says nothing."""
     if roles.split is None:

@@ -12,11 +12,14 @@ from pyspark.sql import functions as F
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import Roles, column
 from sparknlp_ft.tables.encode import token_lengths, tokenizer_files, tokenizing_encoder
+from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.text.encoder import tokenizer_fingerprint
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
+
+    from sparknlp_ft.tasks import Task
 
 #: Above this many rows, lengths in tokens are those of a sample of about as many.
 SAMPLE_ROWS = 200_000
@@ -57,12 +60,20 @@ def text_totals(df: DataFrame, roles: Roles, *, shares: Sequence[float]) -> Text
     return TextTotals(row["rows"], missing, bad, distinct, tuple(row["words"] or ()), tuple(row["characters"] or ()))
 
 
-def split_label_counts(df: DataFrame, roles: Roles) -> list[tuple[str | None, str | None, int]]:
-    """Return the rows of each split (by the table's own name) and label; None for what the table or row has not."""
+def split_label_counts(df: DataFrame, roles: Roles, task: Task) -> list[tuple[str | None, str | None, int, int]]:
+    """Return for each split (by the table's own name) and label: how often the label stands there, and rows.
+
+    Each row is counted once, at its first label; a row without target is counted at the label None, as is one whose target
+    has no labels, with 0 labels for the first and 1 for the second.
+    """
     split = column(roles.split).cast("string") if roles.split else F.lit(None).cast("string")
-    label = contracts.label_column(df, roles.target) if roles.target else F.lit(None).cast("string")
-    rows = df.groupBy(split.alias("split"), label.alias("label")).count().orderBy(F.desc("count")).limit(100_000).collect()
-    return [(row[0], row[1], row[2]) for row in rows]
+    kind = KINDS[task.target_kind]
+    labels = kind.labels(df, roles.target) if roles.target else F.lit(None).cast("array<string>")
+    there = kind.value(df, roles.target).isNotNull() if roles.target else F.lit(False)
+    each = df.select(split.alias("split"), there.alias("there"), F.posexplode_outer(labels).alias("at", "label"))
+    first = F.coalesce(F.col("at"), F.lit(0)) == 0
+    groups = each.groupBy("split", "label", "there").agg(F.count_if(F.col("there")).alias("labels"), F.count_if(first).alias("rows"))
+    return [(row[0], row[1], row["labels"], row["rows"]) for row in groups.orderBy(F.desc("labels")).limit(100_000).collect()]
 
 
 def length_counts(df: DataFrame, roles: Roles, model_dir: str | Path, *, rows: int) -> tuple[dict[int, int], bool]:

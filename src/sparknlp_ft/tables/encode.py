@@ -122,12 +122,19 @@ def _runs(numbers: np.ndarray) -> list[tuple[int, int]]:
 
 def _encoded(batch: pa.RecordBatch, plan: EncodePlan, encoder: TextEncoder) -> pa.Table:
     _, row, text, pair, target = batch.columns
-    ids = encoder.tokenize(text.to_pylist())
-    pairs = encoder.tokenize(pair.to_pylist()) if pair.null_count < len(pair) else [_NONE] * len(ids)
-    targets = get_task(plan.task).encode_targets(target.to_pylist(), plan.labels)
+    task = get_task(plan.task)
+    texts = [text.to_pylist(), *([pair.to_pylist()] if pair.null_count < len(pair) else [])]
+    if task.needs_offsets:
+        tokens = encoder.tokenize_with_offsets(texts[-1])
+        columns = [*(encoder.tokenize(column) for column in texts[:-1]), [one.ids for one in tokens]]
+    else:
+        columns = [encoder.tokenize(column) for column in texts]
+        tokens = []
+    targets = task.encode_targets(target.to_pylist(), plan.labels, tokens=tokens, texts=texts[-1], encoder=encoder)
+    ids, pairs = columns[0], columns[1] if len(columns) > 1 else [_NONE] * len(columns[0])
     lengths = [len(one) + len(other) for one, other in zip(ids, pairs, strict=True)]
     return pa.Table.from_arrays(
-        [row.cast(pa.int64()), _packed(ids), _packed(pairs), pa.array(lengths, pa.int32()), _packed(targets)], schema=SCHEMA
+        [row.cast(pa.int64()), _packed(ids), _packed(pairs), pa.array(lengths, pa.int32()), pa.array(targets, pa.binary())], schema=SCHEMA
     )
 
 

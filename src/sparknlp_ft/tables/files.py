@@ -12,7 +12,7 @@ import csv
 import glob
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -24,12 +24,21 @@ from sparknlp_ft.errors import DataError, nearest
 ENDINGS = {
     "csv": (".csv",),
     "tsv": (".tsv", ".tab", ".txt"),
+    "alpha_tsv": (".tsv", ".tab", ".txt"),
     "jsonl": (".jsonl", ".json", ".ndjson"),
+    "json": (".json",),
+    "squad": (".json",),
+    "snips": (".json",),
+    "conll": (".conll", ".txt", ".tsv", ".bio", ".iob", ".iob2", ".bioes"),
     "parquet": (".parquet",),
 }
 COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
 #: Bytes of a JSONL file that one task reads. CSV is never cut: a quoted field may hold line ends.
 PART_BYTES = 128 * 2**20
+
+
+#: Where a record begins (its line; in JSONL its byte, as parts do not know their lines; 0: unknown), and its values.
+Record = tuple[int, list[Any]]
 
 
 class BadRecord(Exception):
@@ -56,6 +65,10 @@ def list_files(source: SourceConfig) -> list[tuple[str, int]]:
     Raises:
         DataError: Nothing fits.
     """
+    if source.format == "lines":
+        # A row is made of all the files: their folder stands for them.
+        listed = [list_files(SourceConfig(format="tsv", path=path)) for path in line_files(source.path, source).values()]
+        return [(source.path, sum(size for files in listed for _, size in files))]
     found = _list_remote(source) if is_url(source.path) else _list_local(source)
     if found:
         return sorted(found)
@@ -64,6 +77,11 @@ def list_files(source: SourceConfig) -> list[tuple[str, int]]:
         raise DataError(f"folder {source.path!r} holds no {'/'.join(ENDINGS[source.format])} file; name the files, or another format")
     siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
     raise DataError(f"source {source.path!r} does not exist.{nearest(path.name, siblings)} Correct data.sources[].path.")
+
+
+def line_files(folder: str, source: SourceConfig) -> dict[str, str]:
+    """Return the path of each column's file, for parallel line files."""
+    return {name: f"{folder.rstrip('/')}/{file}" for name, file in source.files.items()}
 
 
 def parts_of(files: list[tuple[str, int]], source: SourceConfig) -> list[Part]:
@@ -115,7 +133,7 @@ def header_of(path: str, source: SourceConfig) -> list[str]:
     if not source.header:
         raise DataError(f"source {source.path!r} has no header; name its columns with data.sources[].columns")
     try:
-        names = next((row for _, row in _csv_rows(path, source)), None)
+        names = next((row for _, row in csv_rows(path, source)), None)
     except BadRecord as error:
         raise located(path, error) from error
     if names is None:
@@ -126,13 +144,13 @@ def header_of(path: str, source: SourceConfig) -> list[str]:
     return [name.strip() for name in names]
 
 
-def csv_records(part: Part, source: SourceConfig, names: list[str]) -> Iterator[list[str | None]]:
-    """Yield the fields of each row of a CSV or TSV file; empty fields as None.
+def csv_records(part: Part, source: SourceConfig, names: list[str]) -> Iterator[Record]:
+    """Yield the line and the fields of each row of a CSV or TSV file; empty fields as None.
 
     Raises:
         BadRecord: Wrong number of fields, wrong quoting, undecodable bytes, or another header than ``names``.
     """
-    rows = _csv_rows(part.path, source)
+    rows = csv_rows(part.path, source)
     if source.header:
         line, header = next(rows, (1, []))
         if source.columns is None and [name.strip() for name in header] != names:
@@ -141,11 +159,11 @@ def csv_records(part: Part, source: SourceConfig, names: list[str]) -> Iterator[
         if len(row) != len(names):
             hint = "" if source.quote is None else "; if quotes are ordinary characters in this file, set quote: null"
             raise BadRecord(line, f"{len(row)} field(s), expected {len(names)} ({', '.join(names)}){hint}")
-        yield [field or None for field in row]
+        yield line, [field or None for field in row]
 
 
-def json_records(part: Part, source: SourceConfig) -> Iterator[list[str | None]]:
-    """Yield each JSON object of the part as its own text.
+def json_records(part: Part, source: SourceConfig) -> Iterator[Record]:
+    """Yield the first byte and the text of each JSON object of the part.
 
     Raises:
         BadRecord: A line is not a JSON object, or cannot be decoded.
@@ -162,19 +180,41 @@ def json_records(part: Part, source: SourceConfig) -> Iterator[list[str | None]]
             try:
                 text = raw.decode(source.encoding).removeprefix("\ufeff" if position == 0 else "").strip()
                 if text and not isinstance(json.loads(text), dict):
-                    raise ValueError("not a JSON object")
+                    raise ValueError("not a JSON object; a file that is one list of objects is format: json")
             except ValueError as error:
-                raise BadRecord(_line_at(part.path, position), _reason(error)) from error
-            position += len(raw)
+                raise BadRecord(_line_at(part.path, position), reason_of(error)) from error
             if text:
-                yield [text]
+                yield position, [text]
+            position += len(raw)
 
 
-def reader_of(source: SourceConfig, names: list[str]) -> Callable[[Part], Iterator[list[str | None]]]:
-    """Return the function that reads one part of such a source."""
-    if source.format == "jsonl":
-        return lambda part: json_records(part, source)
-    return lambda part: csv_records(part, source, names)
+def text_lines(path: str, source: SourceConfig) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line, without its end. A line ends at a line feed alone, not at what Unicode adds to it.
+
+    Raises:
+        BadRecord: Undecodable bytes.
+    """
+    encoding, number = _without_mark(source.encoding), 0
+    try:
+        with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding, errors="strict", newline="\n") as text:
+            for number, line in enumerate(text, 1):
+                yield number, line.removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise BadRecord(_undecodable_line(path, encoding) or number + 1, reason_of(error)) from error
+
+
+def whole_text(path: str, source: SourceConfig) -> str:
+    """Return the text of a file.
+
+    Raises:
+        BadRecord: Undecodable bytes.
+    """
+    encoding = _without_mark(source.encoding)
+    try:
+        with open_bytes(path) as raw:
+            return raw.read().decode(encoding)
+    except UnicodeDecodeError as error:
+        raise BadRecord(_undecodable_line(path, encoding), reason_of(error)) from error
 
 
 def located(path: str, error: BadRecord) -> DataError:
@@ -183,9 +223,18 @@ def located(path: str, error: BadRecord) -> DataError:
     return DataError(f"{where}: {error.reason}. Nothing was written.")
 
 
-def _csv_rows(path: str, source: SourceConfig) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line that each row begins at, and its fields; rows with nothing in them are left out."""
-    encoding = "utf-8-sig" if codecs.lookup(source.encoding).name == "utf-8" else source.encoding
+def line_of(path: str, source: SourceConfig, place: int) -> int:
+    """Return the line that a record begins at; 0 if that is not known."""
+    return _line_at(path, place) if source.format == "jsonl" else place
+
+
+def csv_rows(path: str, source: SourceConfig) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line that each row begins at, and its fields; rows with nothing in them are left out.
+
+    Raises:
+        BadRecord: Wrong quoting, or undecodable bytes.
+    """
+    encoding = _without_mark(source.encoding)
     csv.field_size_limit(2**31 - 1)
     line = 1
     try:
@@ -196,19 +245,25 @@ def _csv_rows(path: str, source: SourceConfig) -> Iterator[tuple[int, list[str]]
                     yield line, row
                 line = reader.line_num + 1
     except UnicodeDecodeError as error:
-        raise BadRecord(_undecodable_line(path, encoding) or line, _reason(error)) from error
+        raise BadRecord(_undecodable_line(path, encoding) or line, reason_of(error)) from error
     except csv.Error as error:
         raise BadRecord(line, f"{error}; expected quotes as in RFC 4180, or quote: null where they are ordinary characters") from error
 
 
+def _without_mark(encoding: str) -> str:
+    """A byte order mark is no part of the text."""
+    return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+
+
 def _dialect(source: SourceConfig) -> dict[str, Any]:
-    delimiter = source.delimiter or {"csv": ",", "tsv": "\t"}[source.format]
+    delimiter = source.delimiter or {"csv": ",", "tsv": "\t", "alpha_tsv": "\t"}[source.format]
     if source.quote is None:
         return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE, "quotechar": None}
     return {"delimiter": delimiter, "quotechar": source.quote, "doublequote": True}
 
 
-def _reason(error: ValueError) -> str:
+def reason_of(error: ValueError) -> str:
+    """Return why a file cannot be decoded or parsed, in the user's words."""
     if isinstance(error, UnicodeDecodeError):
         found = error.object[error.start : error.start + 1].hex()
         return f"byte 0x{found} is not {error.encoding}; set data.sources[].encoding, for example latin-1"
@@ -240,11 +295,11 @@ def _line_at(path: str, position: int) -> int:
     return lines
 
 
-def _fits(name: str, kind: str) -> bool:
+def _fits(name: str, source: SourceConfig) -> bool:
     base = name.lower()
     for ending in COMPRESSED:
         base = base.removesuffix(ending)
-    return base.endswith(ENDINGS[kind])
+    return base.endswith(ENDINGS[source.format])
 
 
 def _list_local(source: SourceConfig) -> list[tuple[str, int]]:
@@ -252,7 +307,7 @@ def _list_local(source: SourceConfig) -> list[tuple[str, int]]:
     if path.is_file():
         return [(str(path), path.stat().st_size)]
     if path.is_dir():
-        inside = [p for p in path.rglob("*") if p.is_file() and _fits(p.name, source.format) and _visible(p.relative_to(path).parts)]
+        inside = [p for p in path.rglob("*") if p.is_file() and _fits(p.name, source) and _visible(p.relative_to(path).parts)]
     else:
         inside = [p for p in map(Path, glob.glob(source.path, recursive=True)) if p.is_file()]  # noqa: PTH207 (Path.glob takes no absolute pattern)
     return [(str(p), p.stat().st_size) for p in inside]
@@ -272,7 +327,7 @@ def _list_remote(source: SourceConfig) -> list[tuple[str, int]]:
     except (OSError, ValueError) as error:
         raise DataError(f"source {source.path!r} cannot be read: {error}") from error
     below = [(PurePosixPath(e.path).relative_to(PurePosixPath(inner)), e.size) for e in entries if e.type == fs.FileType.File]
-    return [(f"{source.path.rstrip('/')}/{p}", size) for p, size in below if _fits(p.name, source.format) and _visible(p.parts)]
+    return [(f"{source.path.rstrip('/')}/{p}", size) for p, size in below if _fits(p.name, source) and _visible(p.parts)]
 
 
 def _visible(parts: tuple[str, ...]) -> bool:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+_OTHERWISE = "Check its name and the connection to the Hub, or download its files and give them as csv, jsonl or parquet."
+_NO_SCRIPTS = "The Hub itself keeps most such data sets as Parquet: set revision: refs/convert/parquet."
+
+
 def read_hub(spark: SparkSession, source: SourceConfig, *, scratch: Path, split_column: str | None) -> DataFrame:
     """Load a data set, label names instead of label numbers, its split names in ``split_column``.
 
@@ -51,7 +55,7 @@ def _load(source: SourceConfig) -> dict[str, Any]:
         reason = " ".join(str(error).split())[:300]
         raise DataError(
             f"Hub data set {source.path!r} cannot be loaded: {type(error).__name__}: {reason}. "
-            "Check its name and the connection to the Hub, or download its files and give them as csv, jsonl or parquet."
+            f"{_NO_SCRIPTS if 'scripts are no longer' in reason else _OTHERWISE}"
         ) from error
     if isinstance(loaded, datasets.DatasetDict):
         return dict(loaded)

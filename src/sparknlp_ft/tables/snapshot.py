@@ -29,13 +29,14 @@ from sparknlp_ft.tables.contracts import TEST, TRAIN, VALIDATION, Roles, column
 from sparknlp_ft.tables.delta import Pinned, files_present, read
 from sparknlp_ft.tables.encode import EncodePlan, encode_files, tokenizer_files, tokenizing_encoder
 from sparknlp_ft.tables.session import slots
+from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.text.encoder import tokenizer_fingerprint
 from sparknlp_ft.text.manifest import FILE_NAME, FORMAT, Manifest, SnapshotFile, Split
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, Row, SparkSession
 
     from sparknlp_ft.tasks import Task
 
@@ -45,7 +46,7 @@ FILE_ROWS = 65_536
 MOST_LABELS = 100_000
 SPLITS = (TRAIN, VALIDATION, TEST)
 #: Changes when this module or ``encode`` writes other content for the same input.
-_CONTENT = 1
+_CONTENT = 2
 _DAY = 86_400
 
 
@@ -56,7 +57,7 @@ class Survey:
     has_validation: bool
     rows: Mapping[str, int]  #: Usable rows by split.
     labels: tuple[str, ...]
-    label_counts: Mapping[str, int]
+    label_counts: Mapping[str, float]
     left_out: Mapping[str, int]
 
 
@@ -126,51 +127,70 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
     Raises:
         DataError: No training or validation rows, unfit labels, or labels in validation or test that train has not.
     """
-    groups = _count_groups(df, roles, config)
-    has_validation = any(raw == VALIDATION for raw, *_ in groups)
+    groups = _count_groups(df, roles, config, task)
+    has_validation = any(group["raw"] == VALIDATION for group in groups)
     rows: Counter[str] = Counter()
     by_label: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    sums: Counter[str] = Counter()
     own: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
-    for raw, cut, no_text, label, count in groups:
-        split = VALIDATION if raw == TRAIN and cut and not has_validation else raw
+    trainable = 0
+    for group in groups:
+        raw, label, count = group["raw"], group["label"], group["rows"]
+        split = VALIDATION if raw == TRAIN and group["cut"] and not has_validation else raw
         if split not in SPLITS:
             left_out["in another split"] += count
-        elif no_text or label is None:
-            left_out[f"{raw}: {'text' if no_text else task.target_role} is NULL or blank"] += count
+        elif group["no_text"] or group["no_target"]:
+            left_out[f"{raw}: {'text' if group['no_text'] else task.target_role} is NULL or blank"] += count
         else:
             rows[split] += count
-            by_label[split][label] += count
-            # A label whose few rows all fell into the cut is still a label of train.
-            own[label] += count if raw == TRAIN else 0
-    if not sum(own.values()):
+            trainable += count if raw == TRAIN else 0
+            if label is not None:
+                by_label[split][label] += group["labels"]
+                # A label whose few rows all fell into the cut is still a label of train.
+                own[label] += group["labels"] if raw == TRAIN else 0
+            if split == TRAIN:
+                sums.update({name: group[f"sum_{name}"] for name in ("rows", "sum", "squares") if group[f"sum_{name}"] is not None})
+    if not trainable:
         raise _nothing_to_train(config, roles)
     labels = task.label_list([label for label, count in own.items() if count])
     if not rows[TRAIN] or not rows[VALIDATION]:
-        raise _nothing_left(rows, sum(own.values()), config)
-    _require_seen(by_label, labels, roles)
+        raise _nothing_left(rows, trainable, config)
+    if labels:
+        _require_seen(by_label, labels, roles)
     if left_out:
         log.warning(
             "left out of training and evaluation: %s", "; ".join(f"{count} row(s), {why}" for why, count in sorted(left_out.items()))
         )
-    return Survey(has_validation, dict(rows), tuple(labels), dict(by_label[TRAIN]), dict(left_out))
+    return Survey(has_validation, dict(rows), tuple(labels), dict(by_label[TRAIN]) | dict(sums), dict(left_out))
 
 
-def _count_groups(df: DataFrame, roles: Roles, config: Config) -> list[tuple]:
+def _count_groups(df: DataFrame, roles: Roles, config: Config, task: Task) -> list[Row]:
+    """One pass: rows (each counted at its first label) and labels by split, cut, and whether text or target is missing."""
     assert roles.target is not None
-    groups = df.groupBy(
+    kind = KINDS[task.target_kind]
+    numbers = kind.sums(df, roles.target)
+    described = df.select(
         contracts.raw_split(roles, config.data).alias("raw"),
         contracts.in_cut(roles, config.data).alias("cut"),
         _no_text(roles).alias("no_text"),
-        contracts.label_column(df, roles.target).alias("label"),
-    ).count()
-    rows = [tuple(row) for row in groups.limit(MOST_LABELS + 1).collect()]
-    if len(rows) > MOST_LABELS:
+        kind.value(df, roles.target).isNull().alias("no_target"),
+        kind.labels(df, roles.target).alias("all"),
+        *[numbers.get(name, F.lit(None).cast("double")).alias(name) for name in ("rows", "sum", "squares")],
+    )
+    exploded = described.select("*", F.posexplode_outer("all").alias("at", "label"))
+    groups = exploded.groupBy("raw", "cut", "no_text", "no_target", "label").agg(
+        F.count_if(F.coalesce(F.col("at"), F.lit(0)) == 0).alias("rows"),
+        F.count("*").alias("labels"),
+        *[F.sum(name).alias(f"sum_{name}") for name in ("rows", "sum", "squares")],
+    )
+    found = groups.limit(MOST_LABELS + 1).collect()
+    if len(found) > MOST_LABELS:
         raise DataError(
             f"column {roles.target!r} has more than {MOST_LABELS:,} different values, too many for labels; "
-            "name the right one with data.columns.label=COLUMN"
+            f"name the right one with data.columns.{task.target_role}=COLUMN"
         )
-    return rows
+    return found
 
 
 def _no_text(roles: Roles) -> Column:
@@ -180,7 +200,7 @@ def _no_text(roles: Roles) -> Column:
 
 def _nothing_to_train(config: Config, roles: Roles) -> DataError:
     where = f"no row of split {config.data.train_split!r} (column {roles.split!r})" if roles.split else "no row"
-    return DataError(f"{where} has both a text and a label, so there is nothing to train on; check data.train_split and data.columns")
+    return DataError(f"{where} has both a text and a target, so there is nothing to train on; check data.train_split and data.columns")
 
 
 def _nothing_left(rows: Mapping[str, int], own: int, config: Config) -> DataError:
@@ -216,7 +236,7 @@ def _encode(
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return encode_files(batches, plan, tokenizing_encoder(plan.fingerprint, content.value))
 
-    rows = _dealt(df, roles, found, config=config, per_lane=per_lane)
+    rows = _dealt(df, roles, found, config=config, task=task, per_lane=per_lane)
     tasks = min(len(files), max(slots(spark), math.ceil(sum(found.rows.values()) / (4 * FILE_ROWS))))
     written = rows.repartition(tasks, "file").sortWithinPartitions("file", "row").mapInArrow(run, "info string").collect()
     infos = {info["file"]: info for info in (json.loads(row["info"]) for row in written)}
@@ -226,7 +246,7 @@ def _encode(
     return result
 
 
-def _dealt(df: DataFrame, roles: Roles, found: Survey, *, config: Config, per_lane: Mapping[str, int]) -> DataFrame:
+def _dealt(df: DataFrame, roles: Roles, found: Survey, *, config: Config, task: Task, per_lane: Mapping[str, int]) -> DataFrame:
     """The usable rows, each with the number of the file it belongs to: by split, then lane, then range of the key hash."""
     assert roles.target is not None
     keys = [column(name) for name in roles.key]
@@ -242,7 +262,7 @@ def _dealt(df: DataFrame, roles: Roles, found: Survey, *, config: Config, per_la
         number = F.when(F.col(contracts.SPLIT) == split, own.cast("int")).otherwise(number)
         first += lanes * files
     texts = [contracts.clean_text(column(name)) for _, name in roles.texts]
-    label = contracts.label_column(df, roles.target)
+    label = KINDS[task.target_kind].value(df, roles.target)
     pair = texts[1] if len(texts) > 1 else F.lit(None).cast("string")
     usable = with_split.where(~_no_text(roles) & label.isNotNull())
     columns = [number.alias("file"), row.alias("row"), texts[0].alias("text"), pair.alias("pair"), label.alias("target")]
@@ -272,7 +292,7 @@ def _key(pinned: Pinned, config: Config, task: Task, roles: Roles, fingerprint: 
     decides = {
         "format": (FORMAT, _CONTENT, FILE_ROWS),
         "table": (pinned.table_id, pinned.version),
-        "task": (task.name, task.target_dtype),
+        "task": task.name,
         "tokenizer": fingerprint,
         "roles": asdict(roles),
         "splits": (data.train_split, data.validation_split, data.test_split, data.validation_fraction),

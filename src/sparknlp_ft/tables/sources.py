@@ -8,9 +8,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark import StorageLevel
@@ -18,31 +18,37 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparknlp_ft.config import SourceConfig
-from sparknlp_ft.errors import DataError
+from sparknlp_ft.errors import DataError, shown
 from sparknlp_ft.tables.contracts import column
-from sparknlp_ft.tables.files import BadRecord, Part, check_encoding, header_of, list_files, located, open_bytes, parts_of, reader_of
+from sparknlp_ft.tables.files import BadRecord, Part, Record, check_encoding, list_files, located, open_bytes, parts_of
+from sparknlp_ft.tables.formats import ARROW, JSON, Reader, reader_of
+from sparknlp_ft.tables.shape import PLACE, kept_values, shaped
 from sparknlp_ft.tables.watch import spark_step
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-#: A row's place, as columns: file path, part of the file, row within the part.
-PLACE = ("_file", "_part", "_row")
-_ERROR, _LINE, _JSON = "_error", "_line", "_json"
+__all__ = ["PLACE", "Loaded", "parquet_rows", "read_source", "read_sources"]
+
+_ERROR = "_error"
 
 _BATCH_ROWS, _BATCH_CHARS = 5_000, 16 * 2**20
 
 
 @dataclass
 class Loaded:
-    """The rows of one source with their place, and the rows of each (file, part) in order."""
+    """The rows of one source with their place, and the rows of each (file, part) in order.
+
+    ``counts`` are of all rows, also where ``keep`` leaves some out: keys made from them do not depend on what is kept.
+    """
 
     frame: DataFrame
     counts: list[tuple[str, int, int]] = field(default_factory=list)
+    kept: int | None = None  #: Rows of ``frame``, if they are fewer.
 
     @property
     def rows(self) -> int:
-        return sum(rows for _, _, rows in self.counts)
+        return sum(rows for _, _, rows in self.counts) if self.kept is None else self.kept
 
 
 @contextmanager
@@ -77,21 +83,34 @@ def read_source(spark: SparkSession, source: SourceConfig, *, kept: list[DataFra
     if source.format == "hub":
         from sparknlp_ft.tables.hub import read_hub
 
-        frame = read_hub(spark, source, scratch=scratch, split_column=split_column)
-        return Loaded(frame, _counts(frame))
+        named = None if source.hash_split else split_column
+        frame = read_hub(spark, source, scratch=scratch, split_column=named)
+        return _shaped(Loaded(frame, _counts(frame)), source)
     files = list_files(source)
     loaded = _parquet(spark, files) if source.format == "parquet" else _text(spark, source, files, kept)
-    if source.split is None:
+    loaded = _shaped(loaded, source)
+    if source.split is None or source.hash_split:
         return loaded
     if split_column is None:
         raise DataError(f"source {source.path!r} names split {source.split!r}, but data.split_column is null: name a column for it")
-    return Loaded(loaded.frame.withColumn(split_column, F.lit(source.split)), loaded.counts)
+    return replace(loaded, frame=loaded.frame.withColumn(split_column, F.lit(source.split)))
+
+
+def _shaped(loaded: Loaded, source: SourceConfig) -> Loaded:
+    frame = shaped(loaded.frame, source)
+    if source.keep is None:
+        return replace(loaded, frame=frame)
+    kept = frame.count()
+    if loaded.rows and not kept:
+        values = shown(kept_values(source))
+        raise DataError(f"source {source.path!r}: no row has one of keep's values in column {source.keep.column!r} ({values})")
+    return replace(loaded, frame=frame, kept=kept)
 
 
 def parquet_rows(spark: SparkSession, paths: list[str]) -> DataFrame:
     """Read Parquet files, with the place of each row."""
     frame = spark.read.parquet(*paths)
-    place = (F.col("_metadata.file_path"), F.lit(0), F.col("_metadata.row_index"))
+    place = (F.col("_metadata.file_path"), F.lit(0), F.col("_metadata.row_index"), F.lit(None).cast("bigint"))
     return frame.select(*[one.alias(name) for one, name in zip(place, PLACE, strict=True)], *[column(name) for name in frame.columns])
 
 
@@ -123,74 +142,74 @@ def _check_magic(path: str, size: int) -> None:
 
 def _text(spark: SparkSession, source: SourceConfig, files: list[tuple[str, int]], kept: list[DataFrame]) -> Loaded:
     check_encoding(source)
-    names = [_JSON] if source.format == "jsonl" else header_of(files[0][0], source)
-    raw = _records(spark, source, parts_of(files, source), names).persist(StorageLevel.MEMORY_AND_DISK)
+    reader = reader_of(source, files[0][0])
+    raw = _records(spark, parts_of(files, source), reader).persist(StorageLevel.MEMORY_AND_DISK)
     kept.append(raw)
-    bad = raw.where(F.col(_ERROR).isNotNull()).orderBy(*PLACE[:2]).select(PLACE[0], _LINE, _ERROR).first()
+    bad = raw.where(F.col(_ERROR).isNotNull()).orderBy(*PLACE[:2]).select(PLACE[0], PLACE[3], _ERROR).first()
     if bad is not None:
         raise located(bad[0], BadRecord(bad[1], bad[2]))
-    frame = raw.drop(_ERROR, _LINE)
-    return Loaded(_parsed(spark, frame) if source.format == "jsonl" else frame, _counts(frame))
+    frame = raw.drop(_ERROR)
+    return Loaded(_parsed(spark, frame) if JSON in reader.columns else frame, _counts(frame))
 
 
-def _records(spark: SparkSession, source: SourceConfig, parts: list[Part], names: list[str]) -> DataFrame:
+def _records(spark: SparkSession, parts: list[Part], reader: Reader) -> DataFrame:
     """One task per part; a bad record ends its part as a row that says where and why, so that the driver can."""
-    schema = f"{PLACE[0]} string, {PLACE[1]} int, {PLACE[2]} bigint, {_LINE} bigint, {_ERROR} string"
-    fields = [*T._parse_datatype_string(schema).fields, *[T.StructField(name, T.StringType()) for name in names]]  # type: ignore[attr-defined]
-    read = reader_of(source, names)
+    place = f"{PLACE[0]} string, {PLACE[1]} int, {PLACE[2]} bigint, {PLACE[3]} bigint, {_ERROR} string"
+    fields = [*T._parse_datatype_string(place).fields]  # type: ignore[attr-defined]
+    fields += [T.StructField(name, T._parse_datatype_string(kind)) for name, kind in reader.columns.items()]
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                yield from _batches(parts[number], read, names)
+                yield from _batches(parts[number], reader)
 
     return spark.range(0, len(parts), 1, len(parts)).mapInArrow(run, T.StructType(fields))
 
 
-def _batches(part: Part, read: Any, names: list[str]) -> Iterator[pa.RecordBatch]:
-    rows: list[list[str | None]] = []
+def _batches(part: Part, reader: Reader) -> Iterator[pa.RecordBatch]:
+    records: list[Record] = []
     begun, chars = 0, 0
     try:
-        for row in read(part):
-            rows.append(row)
-            chars += sum(len(one) for one in row if one)
-            if len(rows) == _BATCH_ROWS or chars > _BATCH_CHARS:
-                yield _batch(part, rows, names, begun=begun)
-                begun, chars, rows = begun + len(rows), 0, []
+        for record in reader.read(part):
+            records.append(record)
+            chars += sum(len(one) for one in record[1] if one)
+            if len(records) == _BATCH_ROWS or chars > _BATCH_CHARS:
+                yield _batch(part, records, reader, begun=begun)
+                begun, chars, records = begun + len(records), 0, []
     except BadRecord as error:
-        yield _batch(part, [[None] * len(names)], names, begun=begun, error=error)
+        yield _batch(part, [(error.line, [None] * len(reader.columns))], reader, begun=begun, error=error.reason)
     except OSError as error:
         reason = f"cannot be read on the worker ({error}); put it where all machines see it"
-        yield _batch(part, [[None] * len(names)], names, begun=begun, error=BadRecord(0, reason))
+        yield _batch(part, [(0, [None] * len(reader.columns))], reader, begun=begun, error=reason)
     else:
-        if rows:
-            yield _batch(part, rows, names, begun=begun)
+        if records:
+            yield _batch(part, records, reader, begun=begun)
 
 
-def _batch(part: Part, rows: list[list[str | None]], names: list[str], *, begun: int, error: BadRecord | None = None) -> pa.RecordBatch:
-    size = len(rows)
+def _batch(part: Part, records: list[Record], reader: Reader, *, begun: int, error: str | None = None) -> pa.RecordBatch:
+    size = len(records)
     columns = {
         PLACE[0]: pa.array([part.path] * size, pa.string()),
         PLACE[1]: pa.array([part.number] * size, pa.int32()),
         PLACE[2]: pa.array(range(begun, begun + size), pa.int64()),
-        _LINE: pa.array([error.line if error else None] * size, pa.int64()),
-        _ERROR: pa.array([error.reason if error else None] * size, pa.string()),
+        PLACE[3]: pa.array([at for at, _ in records], pa.int64()),
+        _ERROR: pa.array([error] * size, pa.string()),
     }
-    values = [pa.array([row[at] for row in rows], pa.string()) for at in range(len(names))]
-    return pa.RecordBatch.from_arrays([*columns.values(), *values], [*columns, *names])
+    values = [pa.array([row[at] for _, row in records], ARROW[kind]) for at, kind in enumerate(reader.columns.values())]
+    return pa.RecordBatch.from_arrays([*columns.values(), *values], [*columns, *reader.columns])
 
 
 def _parsed(spark: SparkSession, frame: DataFrame) -> DataFrame:
     """JSON texts to columns, with the types that all rows together ask for."""
-    schema = spark.read.json(frame.select(_JSON)).schema
+    schema = spark.read.json(frame.select(JSON)).schema
     if not schema.fields:
         raise DataError("the JSON objects of this source have no fields. Nothing was written.")
-    parsed = frame.withColumn(_JSON, F.from_json(_JSON, schema))
+    parsed = frame.withColumn(JSON, F.from_json(JSON, schema))
     return parsed.select(*PLACE, *[_field(name) for name in schema.names])
 
 
 def _field(name: str) -> Column:
-    return F.col(_JSON).getField(name).alias(name)
+    return F.col(JSON).getField(name).alias(name)
 
 
 def _counts(frame: DataFrame) -> list[tuple[str, int, int]]:

@@ -1,9 +1,11 @@
-"""The protocol that every task family keeps."""
+"""What every task family is: which columns it needs, how targets are encoded, the loss, the decoding, the metrics."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,44 +13,209 @@ import pandas as pd
 if TYPE_CHECKING:
     import torch
 
+    from sparknlp_ft.text.encoder import Inputs, TextEncoder, Tokens
+
 #: Row-wise results of an evaluation, by name; equal lengths. ``weight``, if present, counts equal rows.
 Outcomes = dict[str, np.ndarray]
 
+#: A target that the loss does not count.
+IGNORED = -100
 
-class Task(Protocol):
-    """One task family. Stateless: what belongs to a data set (the label list) is handed in."""
+
+@dataclass(frozen=True)
+class Setup:
+    """What belongs to one model: handed to the task, which itself keeps nothing.
+
+    Attributes:
+        labels: Label list.
+        settings: The task's settings, as ``Task.settings`` made them, and what ``Task.tune`` found on validation rows.
+        encoder: Tokenizer and window.
+    """
+
+    labels: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    encoder: TextEncoder | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as the network is shown them, and what their outputs are read with.
+
+    Attributes:
+        windows: The windows of each row, at least one.
+        targets: Decoded target of each row; empty in scoring.
+        texts: The last text of each row, and ``offsets`` its tokens' characters, int32 [tokens, 2]; where a task needs them.
+    """
+
+    windows: list[list[Inputs]]
+    targets: list[Any] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    offsets: list[np.ndarray] = field(default_factory=list)
+
+
+class Task(ABC):
+    """One task family. Stateless: what belongs to a data set or a model is handed in.
+
+    An *output* is what the network says of one window, as numpy; a *result* what it says of one row, made of the outputs
+    of all its windows. Where results are arrays of one shape they are kept as one array of shape [rows, …], otherwise as
+    an array of objects.
+    """
 
     name: str
-    text_roles: tuple[str, ...]  #: Input roles every row must have, first text first.
-    optional_roles: tuple[str, ...]  #: Input roles a table may have in addition (a second text).
+    text_roles: tuple[str, ...] = ("text",)  #: Input roles every row must have, first text first.
+    optional_roles: tuple[str, ...] = ()  #: Input roles a table may have in addition (a second text).
     target_role: str  #: Role of the target column.
-    target_dtype: str  #: numpy dtype of an encoded target, as kept in the snapshot.
-    auto_model: str  #: Name of the transformers auto class that builds the network.
+    target_kind: str  #: What the target column holds: a key of ``tables.targets.KINDS``.
+    auto_model: str = "AutoModelForSequenceClassification"  #: transformers auto class that builds the network.
     default_metric: str  #: Metric that picks the best epoch and moves the alias; higher is better.
-    prediction_fields: str  #: Spark DDL of the prediction columns that ``decode`` makes.
+    shown_metrics: tuple[str, ...]  #: What is printed of an epoch or an evaluation; all metrics are logged.
+    prediction_fields: str  #: Spark DDL of the prediction columns that ``decode`` makes; the first one is evaluated.
+    default_window: str = "head"
+    windows: tuple[str, ...] | None = None  #: Window functions that make sense; None: all.
+    needs_offsets: bool = False  #: Whether characters are needed of each token of the last text.
+    generates: bool = False  #: Whether the network writes its output token by token.
 
+    # The data set.
+
+    @abstractmethod
     def label_list(self, values: Sequence[str]) -> list[str]:
-        """Return the label list of a data set from the distinct target values of train; raises DataError if unfit."""
+        """Return the label list of a data set from the labels that occur in train; raises DataError if unfit."""
 
-    def encode_targets(self, values: Sequence[str], labels: Sequence[str]) -> list[np.ndarray]:
-        """Return one array of ``target_dtype`` per value; raises DataError for a value that ``labels`` lacks."""
+    @abstractmethod
+    def encode_targets(
+        self, values: Sequence[str], labels: Sequence[str], *, tokens: Sequence[Tokens], texts: Sequence[str], encoder: TextEncoder
+    ) -> list[bytes]:
+        """Return what the snapshot keeps of each target.
 
-    def loss(self, logits: torch.Tensor, targets: torch.Tensor, *, label_smoothing: float) -> torch.Tensor:
-        """Return the loss of each row, float32 of shape [rows]."""
+        Args:
+            values: Targets as ``tables.targets`` writes them.
+            labels: Label list.
+            tokens: Tokens of the last text of each row.
+            texts: The texts themselves.
+            encoder: Tokenizer.
 
-    def outcomes(self, logits: np.ndarray, targets: np.ndarray) -> Outcomes:
+        Raises:
+            DataError: A value does not fit.
+        """
+
+    @abstractmethod
+    def decode_target(self, packed: bytes) -> Any:
+        """Return a target as ``loss`` and ``outcomes`` take it."""
+
+    def settings(self, config: Any, label_counts: Mapping[str, float], rows: int) -> dict[str, Any]:
+        """Return the settings of a model to be trained (JSON), from a ``Config``, train's label counts and its rows."""
+        return {}
+
+    # The network.
+
+    def output_names(self, labels: Sequence[str]) -> list[str]:
+        """Return the names of the network's outputs, one per logit."""
+        return list(labels)
+
+    def forward(
+        self, network: torch.nn.Module, inputs: Mapping[str, torch.Tensor], rows: Rows, setup: Setup, *, training: bool
+    ) -> torch.Tensor:
+        """Run the network on padded windows (those of all rows, in order); returns [windows, …]."""
+        return network(**inputs).logits.float()
+
+    @abstractmethod
+    def loss(self, output: torch.Tensor, rows: Rows, setup: Setup) -> torch.Tensor:
+        """Return the loss of each row, float32 of shape [rows], from what ``forward`` returned in training."""
+
+    def read(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the part of an output that is copied off the device, [windows, …]."""
+        return output
+
+    def results(self, outputs: Sequence[np.ndarray], rows: Rows, setup: Setup) -> np.ndarray:
+        """Return the result of each row from the outputs of its windows: their mean, unless the task says otherwise."""
+        joined = np.stack(outputs) if len(outputs) else np.zeros((0, max(1, len(setup.labels))), dtype=np.float32)
+        counts = np.fromiter(map(len, rows.windows), dtype=np.int64, count=len(rows.windows))
+        if (counts == 1).all():
+            return joined
+        return np.add.reduceat(joined, np.cumsum(counts) - counts) / counts.reshape(-1, *[1] * (joined.ndim - 1))
+
+    # Quality.
+
+    @abstractmethod
+    def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
         """Return what ``metrics`` needs of each row: small arrays that can be gathered over ranks."""
 
+    @abstractmethod
     def outcomes_of_values(
-        self, targets: Sequence[str], predictions: Sequence[str], labels: Sequence[str], weights: Sequence[int]
+        self, targets: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str], weights: Sequence[int]
     ) -> Outcomes:
-        """Return the outcomes of predictions read back from a table: target and predicted values, with counts."""
+        """Return the outcomes of predictions read back from a table: target and predicted values, with counts.
 
-    def majority_outcomes(self, outcomes: Outcomes, train_counts: Mapping[str, int], labels: Sequence[str]) -> Outcomes:
+        A prediction is the first of ``prediction_fields``, as JSON unless it is a string; None where there is none.
+        """
+
+    @abstractmethod
+    def majority_outcomes(self, outcomes: Outcomes, train_counts: Mapping[str, float], labels: Sequence[str]) -> Outcomes:
         """Return the outcomes of the cheapest baseline on the same rows."""
 
-    def metrics(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, float]:
+    def tune(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, Any]:
+        """Return what is chosen on validation rows, such as thresholds: settings that ``metrics`` and ``decode`` then use."""
+        return {}
+
+    @abstractmethod
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
         """Return every metric of the family by name, higher is better except ``loss``."""
 
-    def decode(self, logits: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
-        """Return the prediction columns for float32 logits of shape [rows, outputs]; row order kept."""
+    def label_table(self, outcomes: Outcomes, labels: Sequence[str]) -> pd.DataFrame | None:
+        """Return precision, recall, F1 and rows of each label (``label, rows, predicted, …``), if the family has labels."""
+        return None
+
+    @abstractmethod
+    def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
+        """Return the prediction columns of results; row order kept."""
+
+
+def by_row(values: torch.Tensor, rows: Rows) -> torch.Tensor:
+    """Return the mean over each row's windows of values of shape [windows, …]."""
+    import torch
+
+    counts = torch.tensor([len(windows) for windows in rows.windows], device=values.device)
+    if len(counts) == len(values):
+        return values
+    owner = torch.repeat_interleave(torch.arange(len(counts), device=values.device), counts)
+    summed = torch.zeros((len(counts), *values.shape[1:]), dtype=values.dtype, device=values.device).index_add_(0, owner, values)
+    return summed / counts.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def precision_recall_f1(hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return precision, recall and F1 of counts, each 0 where it has no denominator."""
+    hits, predicted, actual = (np.asarray(values, dtype=np.float64) for values in (hits, predicted, actual))
+
+    def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+    precision, recall = share(hits, predicted), share(hits, actual)
+    return precision, recall, share(2 * precision * recall, precision + recall)
+
+
+def averaged(hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> dict[str, float]:
+    """Return micro, macro and weighted precision, recall and F1 over labels (those that occur) from their counts."""
+    present = actual > 0
+    each = precision_recall_f1(hits, predicted, actual)
+    micro = precision_recall_f1(hits.sum(keepdims=True), predicted.sum(keepdims=True), actual.sum(keepdims=True))
+    result: dict[str, float] = {}
+    for name, values, whole in zip(("precision", "recall", "f1"), each, micro, strict=True):
+        result[f"{name}_micro"] = float(whole[0])
+        result[f"{name}_macro"] = float(values[present].mean()) if present.any() else 0.0
+        result[f"{name}_weighted"] = float(np.average(values[present], weights=actual[present])) if present.any() else 0.0
+    return result
+
+
+def counts_table(labels: Sequence[str], hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> pd.DataFrame:
+    """Return the per-label table of counts, most rows first."""
+    precision, recall, f1 = precision_recall_f1(hits, predicted, actual)
+    columns = {"label": list(labels), "rows": actual, "predicted": predicted, "precision": precision, "recall": recall, "f1": f1}
+    return pd.DataFrame(columns).sort_values(["rows", "label"], ascending=[False, True], ignore_index=True)
+
+
+def objects(values: Sequence[Any]) -> np.ndarray:
+    """Return an array of objects, one per value, whatever the values' own shapes."""
+    result = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        result[i] = value
+    return result

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from sparknlp_ft.errors import DataError, nearest, shown
-from sparknlp_ft.tasks.base import Outcomes
+from sparknlp_ft.tasks.base import Outcomes, Rows, Setup, Task, by_row
 
 if TYPE_CHECKING:
     import torch
 
 
-class Classification:
+class Classification(Task):
     """Single-label classification, binary or multi-class. Labels are strings; an outcome is a label's index."""
 
     name = "classification"
-    text_roles: tuple[str, ...] = ("text",)
-    optional_roles: tuple[str, ...] = ("text_pair",)
+    optional_roles = ("text_pair",)
     target_role = "label"
-    target_dtype = "int32"
-    auto_model = "AutoModelForSequenceClassification"
+    target_kind = "label"
     default_metric = "accuracy"
+    shown_metrics = ("accuracy", "f1_macro", "loss")
     prediction_fields = "label string, score double, scores map<string,float>"
 
     def label_list(self, values: Sequence[str]) -> list[str]:
@@ -36,28 +35,45 @@ class Classification:
             )
         return labels
 
-    def encode_targets(self, values: Sequence[str], labels: Sequence[str]) -> list[np.ndarray]:
+    def encode_targets(self, values: Sequence[str], labels: Sequence[str], **_: Any) -> list[bytes]:
         index = {label: i for i, label in enumerate(labels)}
         unseen = sorted({value for value in values if value not in index})
         if unseen:
-            raise DataError(f"label(s) {shown(unseen)} are not among the {len(labels)} labels of train.{nearest(unseen[0], labels)}")
-        return [np.asarray([index[value]], dtype=np.int32) for value in values]
+            raise unknown_labels(unseen, labels)
+        return [np.asarray([index[value]], dtype="<i4").tobytes() for value in values]
 
-    def loss(self, logits: torch.Tensor, targets: torch.Tensor, *, label_smoothing: float) -> torch.Tensor:
+    def decode_target(self, packed: bytes) -> int:
+        return int(np.frombuffer(packed, dtype="<i4")[0])
+
+    def settings(self, config: Any, label_counts: Mapping[str, float], rows: int) -> dict[str, Any]:
+        train = config.train
+        weights = balanced_weights(label_counts) if train.class_weights == "balanced" else None
+        gamma = train.focal_gamma if train.loss == "focal" else 0.0
+        return {"label_smoothing": train.label_smoothing, "class_weights": weights, "focal_gamma": gamma}
+
+    def loss(self, output: torch.Tensor, rows: Rows, setup: Setup) -> torch.Tensor:
+        import torch
         from torch.nn.functional import cross_entropy
 
-        return cross_entropy(logits.float(), targets.long().reshape(-1), reduction="none", label_smoothing=label_smoothing)
+        logits, settings = by_row(output, rows), setup.settings
+        targets = torch.tensor(rows.targets, dtype=torch.long).to(logits.device, non_blocking=True)
+        losses = cross_entropy(logits, targets, reduction="none", label_smoothing=settings.get("label_smoothing", 0.0))
+        if gamma := settings.get("focal_gamma"):  # Lin et al., arXiv:1708.02002
+            right = torch.softmax(logits, dim=1).gather(1, targets[:, None])[:, 0]
+            losses = losses * (1 - right).pow(gamma)
+        if weights := settings.get("class_weights"):
+            losses = losses * torch.tensor([weights[label] for label in setup.labels], device=logits.device)[targets]
+        return losses
 
-    def outcomes(self, logits: np.ndarray, targets: np.ndarray) -> Outcomes:
-        targets = targets.reshape(-1).astype(np.int64)
-        logits = logits.astype(np.float64)
+    def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
+        targets, logits = np.asarray(rows.targets, dtype=np.int64), results.astype(np.float64)
         losses = _log_sum_exp(logits) - logits[np.arange(len(targets)), targets]
         return {"target": targets, "prediction": logits.argmax(axis=1).astype(np.int64), "loss": losses}
 
     def outcomes_of_values(
-        self, targets: Sequence[str], predictions: Sequence[str], labels: Sequence[str], weights: Sequence[int]
+        self, targets: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str], weights: Sequence[int]
     ) -> Outcomes:
-        index = {label: i for i, label in enumerate(labels)}
+        index: dict[str | None, int] = {label: i for i, label in enumerate(labels)}
         # A label the model does not know, and a row without prediction, both count as wrong: they get indices of their own.
         return {
             "target": np.asarray([index.get(value, len(labels)) for value in targets], dtype=np.int64),
@@ -65,12 +81,12 @@ class Classification:
             "weight": np.asarray(weights, dtype=np.int64),
         }
 
-    def majority_outcomes(self, outcomes: Outcomes, train_counts: Mapping[str, int], labels: Sequence[str]) -> Outcomes:
+    def majority_outcomes(self, outcomes: Outcomes, train_counts: Mapping[str, float], labels: Sequence[str]) -> Outcomes:
         majority = max(labels, key=lambda label: (train_counts.get(label, 0), label))
         kept = {name: values for name, values in outcomes.items() if name != "loss"}
         return {**kept, "prediction": np.full_like(outcomes["target"], list(labels).index(majority))}
 
-    def metrics(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, float]:
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
         from sklearn.metrics import accuracy_score, matthews_corrcoef, precision_recall_fscore_support
 
         target, prediction = outcomes["target"], outcomes["prediction"]
@@ -85,14 +101,16 @@ class Classification:
                 target, prediction, labels=present, average=average, zero_division=0, sample_weight=weight
             )
             result |= {f"precision_{average}": float(precision), f"recall_{average}": float(recall), f"f1_{average}": float(f1)}
+        if len(labels) == 2:
+            result |= _binary(target, prediction, weight)
         if "loss" in outcomes:
             result["loss"] = float(np.average(outcomes["loss"], weights=weight))
         return result
 
-    def decode(self, logits: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
-        if not len(logits):
+    def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
+        if not len(results):
             return pd.DataFrame({"label": [], "score": [], "scores": []}, dtype=object)
-        logits = logits.astype(np.float64)
+        logits, labels = results.astype(np.float64), setup.labels
         scores = np.exp(logits - _log_sum_exp(logits)[:, None])
         best = scores.argmax(axis=1)
         return pd.DataFrame(
@@ -102,6 +120,34 @@ class Classification:
                 "scores": [dict(zip(labels, row, strict=True)) for row in scores.astype(np.float32).tolist()],
             }
         )
+
+
+def unknown_labels(unseen: Sequence[str], labels: Sequence[str]) -> DataError:
+    """Return the error for labels that train has not."""
+    return DataError(f"label(s) {shown(unseen)} are not among the {len(labels)} labels of train.{nearest(unseen[0], labels)}")
+
+
+def balanced_weights(label_counts: Mapping[str, float]) -> dict[str, float]:
+    """Return a weight per label, inversely proportional to its rows; the weighted rows sum up to the rows."""
+    rows, labels = sum(label_counts.values()), sum(count > 0 for count in label_counts.values())
+    return {label: rows / (labels * max(count, 1)) for label, count in label_counts.items()}
+
+
+def _binary(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> dict[str, float]:
+    """Counts and F1 of the second of two labels, the positive one ('1' after '0', 'spam' after 'ham', 'yes' after 'no')."""
+    weight = np.ones(len(target)) if weight is None else weight
+    tp, fp = (float(weight[(prediction == 1) & match].sum()) for match in (target == 1, target != 1))
+    fn, tn = float(weight[(target == 1) & (prediction != 1)].sum()), float(weight[(target == 0) & (prediction == 0)].sum())
+    f1 = 2 * tp / (2 * tp + fp + fn) if tp else 0.0
+    return {
+        "tp": tp,
+        "tn": tn,
+        "fp": fp,
+        "fn": fn,
+        "f1": f1,
+        "precision": tp / (tp + fp) if tp else 0.0,
+        "recall": tp / (tp + fn) if tp else 0.0,
+    }
 
 
 def _log_sum_exp(logits: np.ndarray) -> np.ndarray:

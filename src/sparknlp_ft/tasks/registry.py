@@ -5,8 +5,14 @@ from __future__ import annotations
 from sparknlp_ft.errors import ConfigError, nearest
 from sparknlp_ft.tasks.base import Task
 from sparknlp_ft.tasks.classification import Classification
+from sparknlp_ft.tasks.multi_label import MultiLabel
+from sparknlp_ft.tasks.question_answering import QuestionAnswering
+from sparknlp_ft.tasks.regression import Regression
+from sparknlp_ft.tasks.summarization import Summarization
+from sparknlp_ft.tasks.token_classification import TokenClassification
 
-TASKS: dict[str, Task] = {task.name: task for task in (Classification(),)}
+FAMILIES = (Classification(), MultiLabel(), Regression(), TokenClassification(), QuestionAnswering(), Summarization())
+TASKS: dict[str, Task] = {task.name: task for task in FAMILIES}
 
 
 def get_task(name: str) -> Task:

@@ -9,22 +9,26 @@ import numpy as np
 from sparknlp_ft.text.encoder import Inputs
 
 
-def by_token_budget(lengths: Sequence[int] | np.ndarray, max_tokens: int) -> list[np.ndarray]:
+def by_token_budget(
+    lengths: Sequence[int] | np.ndarray, max_tokens: int, counts: Sequence[int] | np.ndarray | None = None
+) -> list[np.ndarray]:
     """Group rows of similar length so that each padded batch holds at most ``max_tokens`` tokens.
 
     Args:
-        lengths: Length of each row in tokens.
-        max_tokens: Rows times longest row of a batch; a single longer row gets a batch of its own.
+        lengths: Length in tokens of each row's longest window.
+        max_tokens: Windows times longest window of a batch; a single larger row gets a batch of its own.
+        counts: Windows of each row; one each if not given.
 
     Returns:
         Row numbers of each batch, shortest rows first; every row number exactly once. Rows of equal length keep
         their order, so the result depends on nothing but the lengths.
     """
     order = np.argsort(np.asarray(lengths), kind="stable")
+    upto = np.arange(len(order) + 1) if counts is None else np.concatenate([[0], np.cumsum(np.asarray(counts)[order])])
     batches: list[np.ndarray] = []
     start = 0
     for end in range(1, len(order) + 1):
-        if end == len(order) or (end + 1 - start) * lengths[order[end]] > max_tokens:
+        if end == len(order) or (upto[end + 1] - upto[start]) * lengths[order[end]] > max_tokens:
             batches.append(order[start:end])
             start = end
     return batches

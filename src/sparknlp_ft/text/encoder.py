@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,12 +38,30 @@ TOKENIZER_FILES = (
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """A text's full token ids, int32 [tokens], and the characters of each, int32 [tokens, 2], end exclusive."""
+
+    ids: np.ndarray
+    offsets: np.ndarray
+
+
+@dataclass(frozen=True)
 class Inputs:
-    """One row's model inputs. ``type_ids`` is None where the model takes none. Both int32, shape [length]."""
+    """What the network is shown of a row: all, or one window of it.
+
+    Attributes:
+        ids: Token ids with the special tokens, int32 [length].
+        type_ids: Token types, int32 [length]; None where the model takes none.
+        truncated: Whether tokens of the row are in none of its windows.
+        at: Where the tokens of the last text begin.
+        kept: Positions of those tokens among all tokens of the last text, int64.
+    """
 
     ids: np.ndarray
     type_ids: np.ndarray | None
     truncated: bool
+    at: int = 0
+    kept: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,18 +92,17 @@ class TextEncoder:
         ConfigError: ``max_length`` leaves no room for text, or is more than the model takes.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, config: TextConfig) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, config: TextConfig, *, default_window: str = "head") -> None:
         self.tokenizer = tokenizer
         self.config = config
-        self.window = get_window(config.window)
+        self.window = get_window(config.window or default_window, config.window_params, max_length=config.max_length)
         with_types = "token_type_ids" in tokenizer.model_input_names
+        self.prefix = tuple(_bare(tokenizer, config.prefix)) if config.prefix else ()
         self.single = _probe_single(tokenizer, with_types)
         self.pair = _probe_pair(tokenizer, with_types)
-        if config.max_length <= self.pair.count:
-            raise ConfigError(
-                f"text.max_length: {config.max_length} leaves no room beside {self.pair.count} special tokens; "
-                f"take at least {self.pair.count + 2}"
-            )
+        most = self.pair.count + len(self.prefix)
+        if config.max_length <= most:
+            raise ConfigError(f"text.max_length: {config.max_length} leaves no room beside {most} special tokens; take at least {most + 2}")
         if config.max_length > tokenizer.model_max_length:
             raise ConfigError(
                 f"text.max_length: {config.max_length} is more than the {tokenizer.model_max_length} tokens this model takes; "
@@ -93,13 +110,13 @@ class TextEncoder:
             )
 
     @classmethod
-    def load(cls, model_dir: str | Path, config: TextConfig) -> TextEncoder:
+    def load(cls, model_dir: str | Path, config: TextConfig, *, default_window: str = "head") -> TextEncoder:
         """Read the tokenizer of a model folder (no code of the folder is run).
 
         Raises:
             ModelError: The folder has no tokenizer that can be read.
         """
-        return cls(load_tokenizer(model_dir), config)
+        return cls(load_tokenizer(model_dir), config, default_window=default_window)
 
     @property
     def pad_id(self) -> int:
@@ -118,31 +135,88 @@ class TextEncoder:
         )
         return [np.asarray(ids, dtype=np.int32) for ids in encoded["input_ids"]]
 
+    def tokenize_with_offsets(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return each text's full token ids with the characters they come from.
+
+        Raises:
+            ModelError: The tokenizer does not know characters (only tokenizers written in Python do not).
+        """
+        if not len(texts):
+            return []
+        if not self.tokenizer.is_fast:
+            raise ModelError(
+                f"tokenizer {type(self.tokenizer).__name__} cannot tell which characters a token comes from, which entities and answers "
+                "need; take a base model with a tokenizer.json"
+            )
+        encoded = self.tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            return_offsets_mapping=True,
+            verbose=False,
+        )
+        pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        return [Tokens(np.asarray(ids, dtype=np.int32), np.asarray(spans, dtype=np.int32).reshape(-1, 2)) for ids, spans in pairs]
+
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Return the texts of token ids, special tokens left out."""
+        return self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+
     def assemble(self, ids: np.ndarray, pair: np.ndarray | None = None, *, seed: Sequence[int] = (0,)) -> Inputs:
+        """Return the first of ``windows``, which is the only one unless the window function gives many."""
+        return self.windows(ids, pair, seed=seed)[0]
+
+    def windows(self, ids: np.ndarray, pair: np.ndarray | None = None, *, seed: Sequence[int] = (0,)) -> list[Inputs]:
         """Cut to ``max_length`` and add the special tokens.
+
+        Of a pair, the longer text is cut first; where a text gives many windows that is the second one, beside a first one
+        that takes at most half of the room.
 
         Args:
             ids: Full token ids of the text, without specials.
             pair: The same of the second text, if there is one.
             seed: What a random window is seeded by: (seed, epoch, row) in training, (seed, row) elsewhere.
+
+        Returns:
+            At least one window.
         """
         special = self.single if pair is None else self.pair
-        budget = self.config.max_length - special.count
+        budget = self.config.max_length - special.count - len(self.prefix)
+        rng = np.random.default_rng([abs(int(s)) for s in seed]) if len(ids) + (0 if pair is None else len(pair)) > budget else None
         if pair is None:
-            first, second = self._cut(ids, budget, seed), None
-            kept, whole = len(first), len(ids)
+            cuts = self._cut(len(ids), budget, rng)
+            truncated = len(np.unique(np.concatenate(cuts))) < len(ids) if rng is not None else False
+            return [self._joined(special, ids[kept], None, truncated=truncated, kept=kept) for kept in cuts]
+        room = _longest_first(len(ids), len(pair), budget)
+        if self.window.many:
+            room = (min(len(ids), budget // 2), budget - min(len(ids), budget // 2))
+            first = ids[: room[0]]
         else:
-            share = _longest_first(len(ids), len(pair), budget)
-            first, second = self._cut(ids, share[0], seed), self._cut(pair, share[1], seed)
-            kept, whole = len(first) + len(second), len(ids) + len(pair)
-        parts: list[Sequence[int] | np.ndarray] = [special.prefix, first, special.middle, () if second is None else second, special.suffix]
-        joined = np.concatenate([np.asarray(part, dtype=np.int32) for part in parts])
-        return Inputs(joined, _type_ids(parts, special), truncated=kept < whole)
+            first = ids[self._cut(len(ids), room[0], rng)[0]]
+        cuts = self._cut(len(pair), room[1], rng)
+        shown = len(np.unique(np.concatenate(cuts))) if rng is not None else len(pair)
+        truncated = len(first) < len(ids) or shown < len(pair)
+        return [self._joined(special, first, pair[kept], truncated=truncated, kept=kept) for kept in cuts]
 
-    def _cut(self, ids: np.ndarray, budget: int, seed: Sequence[int]) -> np.ndarray:
-        if len(ids) <= budget:
-            return ids
-        return self.window(ids, budget, self.config.window_params, np.random.default_rng([abs(int(s)) for s in seed]))
+    def _cut(self, length: int, budget: int, rng: np.random.Generator | None) -> list[np.ndarray]:
+        if length <= budget or rng is None:
+            return [np.arange(length)]
+        return self.window.positions(length, budget, self.config.window_params, rng)
+
+    def _joined(self, special: SpecialTokens, first: np.ndarray, second: np.ndarray | None, *, truncated: bool, kept: np.ndarray) -> Inputs:
+        parts: list[Sequence[int] | np.ndarray] = [
+            special.prefix,
+            [*self.prefix, *first] if self.prefix else first,
+            special.middle,
+            () if second is None else second,
+            special.suffix,
+        ]
+        joined = np.concatenate([np.asarray(part, dtype=np.int32) for part in parts])
+        at = len(special.prefix) + len(self.prefix)
+        if second is not None:
+            at += len(first) + len(special.middle)
+        return Inputs(joined, _type_ids(parts, special), truncated=truncated, at=at, kept=kept)
 
 
 def load_tokenizer(model_dir: str | Path) -> PreTrainedTokenizerBase:

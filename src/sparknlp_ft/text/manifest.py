@@ -21,7 +21,7 @@ FILE_NAME = "manifest.json"
 #:   ids     binary  int32 little-endian token ids of the text, without specials, full length
 #:   pair    binary  the same of the second text; empty where the task has none
 #:   length  int32   number of ids in both
-#:   target  binary  little-endian array of the task's target_dtype
+#:   target  binary  as the task encodes it
 COLUMNS = ("row", "ids", "pair", "length", "target")
 
 
@@ -65,7 +65,7 @@ class Manifest:
     tokenizer: str  #: fingerprint
     has_pair: bool
     labels: tuple[str, ...]
-    label_counts: Mapping[str, int]  #: rows of train by label
+    label_counts: Mapping[str, float]  #: rows of train by label; for other targets what ``tables.targets`` sums up
     splits: Mapping[str, Split]  #: "train", "validation" and, if the table has one, "test"
     left_out: Mapping[str, int] = field(default_factory=dict)  #: rows that are in no split, by reason
 

@@ -150,7 +150,10 @@ def connect(tracking: TrackingConfig, *, cwd: str | Path | None = None) -> Store
     database = sqlite_file(uri)
     if database is not None:
         database.parent.mkdir(parents=True, exist_ok=True)
-    use_store(uri)
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    if given is None:  # MLflow wrote it there, where the next call would take it for the user's wish.
+        del os.environ["MLFLOW_TRACKING_URI"]
     client = mlflow.MlflowClient(tracking_uri=uri)
     try:
         experiment = client.get_experiment_by_name(tracking.experiment)
@@ -170,18 +173,6 @@ def connect(tracking: TrackingConfig, *, cwd: str | Path | None = None) -> Store
             f"tracking.experiment: {tracking.experiment!r} was deleted in {without_password(uri)!r}; restore it or choose another name"
         )
     return Store(uri, experiment.name, experiment.experiment_id, str(experiment.artifact_location), client)
-
-
-def use_store(uri: str) -> None:
-    """Make a store MLflow's own in this process, and leave the environment as the user set it."""
-    import mlflow
-
-    given = os.environ.pop("MLFLOW_TRACKING_URI", None)
-    mlflow.set_tracking_uri(uri)
-    # MLflow wrote it to the environment too, where the next connect() would take it for the user's wish.
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
-    if given is not None:
-        os.environ["MLFLOW_TRACKING_URI"] = given
 
 
 @contextmanager

@@ -80,7 +80,8 @@ class ActiveEmbedding(nn.Module):
 def train_active_rows(network: Any, feed: Feed, comm: Comm) -> ActiveEmbedding | None:
     """Put an ``ActiveEmbedding`` into a network where that pays; otherwise leave it and return None.
 
-    It does not for tables that are shared with an output layer, that normalise their rows, or of which most is in use.
+    It does not for tables that are frozen, that are shared with an output layer or a decoder, that normalise their rows, or
+    of which most is in use.
 
     Args:
         network: A model of transformers.
@@ -88,13 +89,16 @@ def train_active_rows(network: Any, feed: Feed, comm: Comm) -> ActiveEmbedding |
         comm: The ranks; all must come here.
     """
     table = network.get_input_embeddings()
+    if not table.weight.requires_grad or getattr(network.config, "is_encoder_decoder", False):
+        return None
     shared = network.get_output_embeddings()
     if type(table) is not nn.Embedding or table.max_norm is not None or feed.rows > MOST_ROWS:
         return None
     if shared is not None and getattr(shared, "weight", None) is table.weight:
         return None
     encoder = feed.encoder
-    specials = [encoder.pad_id, *(id for probe in (encoder.single, encoder.pair) for id in (*probe.prefix, *probe.middle, *probe.suffix))]
+    probes = (encoder.single, encoder.pair)
+    specials = [encoder.pad_id, *encoder.prefix, *(id for probe in probes for id in (*probe.prefix, *probe.middle, *probe.suffix))]
     padding = [] if table.padding_idx is None else [table.padding_idx]
     ids = np.unique(np.concatenate([*comm.allgather_object(feed.token_ids()), specials, padding])).astype(np.int64)
     if len(ids) > MOST_OF_TABLE * table.num_embeddings:

@@ -91,7 +91,9 @@ def _whole(run_dir: Path) -> Path | None:
 
 def _tensors(network: torch.nn.Module, optimizer: Optimizer) -> dict[str, torch.Tensor]:
     """The live tensors that a checkpoint keeps, by name."""
-    tensors = {f"weight.{name}": tensor for name, tensor in network.state_dict().items()}
+    # Of weights that share their memory (a decoder's embedding, say) one name is kept: there is but one tensor.
+    once = {tensor.data_ptr(): (name, tensor) for name, tensor in reversed(network.state_dict().items())}
+    tensors = {f"weight.{name}": tensor for name, tensor in reversed(once.values())}
     for number, parameter in enumerate(p for group in optimizer.adamw.param_groups for p in group["params"]):
         state = optimizer.adamw.state[parameter]
         if not state:  # Before the first step AdamW has none: make it as AdamW would.

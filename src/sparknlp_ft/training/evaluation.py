@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from sparknlp_ft.training.feed import Feed
 from sparknlp_ft.training.forward import Forward
 
 
-def evaluate(forward: Forward, feed: Feed, comm: Comm, *, labels: Sequence[str], max_tokens: int) -> dict[str, float]:
-    """Return the metrics of a split; empty if it has no rows.
+def evaluate(forward: Forward, feed: Feed, comm: Comm, *, max_tokens: int) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return the metrics of a split, and what the task tunes on it (thresholds); both empty if it has no rows.
 
     Each rank evaluates its lanes; the outcomes of all rows are put into the order of the row hashes before they are
     summed up, and rank 0's result counts, so that ranks cannot come to different decisions.
@@ -23,18 +23,19 @@ def evaluate(forward: Forward, feed: Feed, comm: Comm, *, labels: Sequence[str],
         forward: The network.
         feed: The split.
         comm: The ranks.
-        labels: Label list of the task.
         max_tokens: Padded tokens of a batch.
     """
     if not feed.rows:
-        return {}
+        return {}, {}
     gathered = [part for part in comm.allgather_object(_outcomes(forward, feed, max_tokens)) if part]
-    metrics: dict[str, float] = {}
+    result: tuple[dict[str, float], dict[str, Any]] = {}, {}
     if comm.rank == 0:
         joined = {name: np.concatenate([part[name] for part in gathered]) for name in gathered[0]}
         order = np.argsort(joined.pop("row"), kind="stable")
-        metrics = forward.task.metrics({name: values[order] for name, values in joined.items()}, labels)
-    return comm.allgather_object(metrics)[0]
+        outcomes = {name: values[order] for name, values in joined.items()}
+        tuned, labels = forward.task.tune(outcomes, forward.setup.labels), forward.setup.labels
+        result = forward.task.metrics(outcomes, labels, {**forward.setup.settings, **tuned}), tuned
+    return comm.allgather_object(result)[0]
 
 
 def _outcomes(forward: Forward, feed: Feed, max_tokens: int) -> Outcomes:
@@ -44,7 +45,7 @@ def _outcomes(forward: Forward, feed: Feed, max_tokens: int) -> Outcomes:
     forward.network.eval()
     with torch.inference_mode():
         for batch in feed.evaluation(max_tokens):
-            logits = forward.logits(batch, np.arange(len(batch))).cpu().numpy()
-            parts.append({**forward.task.outcomes(logits, batch.targets), "row": batch.row})
+            rows = batch.rows(np.arange(len(batch)))
+            parts.append({**forward.task.outcomes(forward.results(batch), rows, forward.setup), "row": batch.row})
     forward.network.train(training)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}

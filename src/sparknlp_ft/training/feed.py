@@ -17,6 +17,8 @@ import numpy as np
 
 from sparknlp_ft.config import TrainConfig
 from sparknlp_ft.errors import DataError
+from sparknlp_ft.tasks import Task
+from sparknlp_ft.tasks import base as task_rows
 from sparknlp_ft.text.batching import by_token_budget
 from sparknlp_ft.text.encoder import Inputs, TextEncoder
 from sparknlp_ft.text.manifest import COLUMNS, Manifest, SnapshotFile
@@ -56,20 +58,33 @@ class Batch:
 
     Attributes:
         row: Row hashes, int64 [rows].
-        inputs: Assembled token ids of each row.
-        targets: [rows, width] of the task's target type.
+        windows: Assembled token ids: the windows of each row, at least one.
+        targets: Target of each row, as the task decodes it.
     """
 
     row: np.ndarray
-    inputs: list[Inputs]
-    targets: np.ndarray
+    windows: list[list[Inputs]]
+    targets: list[Any]
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.windows)
 
     @property
     def lengths(self) -> list[int]:
-        return [len(row) for row in self.inputs]
+        """Tokens of each row's longest window."""
+        return [max(map(len, windows)) for windows in self.windows]
+
+    @property
+    def counts(self) -> list[int]:
+        """Windows of each row."""
+        return [len(windows) for windows in self.windows]
+
+    def rows(self, index: np.ndarray) -> task_rows.Rows:
+        """Return the rows numbered ``index`` as a task takes them."""
+        return task_rows.Rows([self.windows[i] for i in index], [self.targets[i] for i in index])
+
+    def take(self, index: np.ndarray) -> Batch:
+        return Batch(self.row[index], [self.windows[i] for i in index], [self.targets[i] for i in index])
 
 
 @dataclass(frozen=True)
@@ -99,19 +114,19 @@ class Feed:
         size: Number of ranks; at most the number of lanes.
         encoder: Cuts and completes token ids.
         config: Batch size, shuffling and seed.
-        target_dtype: The task's.
+        task: Decodes the targets.
 
     Raises:
         DataError: The snapshot has no such split.
     """
 
     def __init__(
-        self, manifest: Manifest, split: str, *, rank: int, size: int, encoder: TextEncoder, config: TrainConfig, target_dtype: str
+        self, manifest: Manifest, split: str, *, rank: int, size: int, encoder: TextEncoder, config: TrainConfig, task: Task
     ) -> None:
         if split not in manifest.splits:
             raise DataError(f"snapshot {manifest.path!r} has no split {split!r}; it has {', '.join(manifest.splits)}")
         self.manifest, self.split, self.config = manifest, split, config
-        self.encoder, self.target_dtype = encoder, np.dtype(target_dtype).newbyteorder("<")
+        self.encoder, self.task = encoder, task
         self.lanes = manifest.splits[split].lanes
         self.mine = range(rank, len(self.lanes), size)
         self.dealing = Dealing(manifest.splits[split].lane_rows, config.batch_size)
@@ -148,8 +163,8 @@ class Feed:
         for lane in self.mine:
             for block in self._blocks(lane, self.lanes[lane]):
                 whole = self._batch(block, (self.config.seed,))
-                for index in by_token_budget(whole.lengths, max_tokens):
-                    yield Batch(whole.row[index], [whole.inputs[i] for i in index], whole.targets[index])
+                for index in by_token_budget(whole.lengths, max_tokens, whole.counts):
+                    yield whole.take(index)
 
     def token_ids(self) -> np.ndarray:
         """Return the distinct token ids of this rank's lanes, sorted; one pass over the files."""
@@ -205,15 +220,11 @@ class Feed:
         return [rows.take(index) for index in np.split(np.argsort(clipped, kind="stable"), ends[:-1])]
 
     def _batch(self, rows: Rows, seed: tuple[int, ...]) -> Batch:
-        inputs = []
+        windows = []
         for row, ids, pair in zip(rows.row.tolist(), rows.ids, rows.pair, strict=True):
             second = np.frombuffer(pair, dtype="<i4") if self.manifest.has_pair else None
-            inputs.append(self.encoder.assemble(np.frombuffer(ids, dtype="<i4"), second, seed=(*seed, row)))
-        packed = b"".join(rows.target)
-        return Batch(rows.row, inputs, np.frombuffer(packed, dtype=self.target_dtype).reshape(len(rows), -1) if len(rows) else _NO_TARGETS)
-
-
-_NO_TARGETS = np.zeros((0, 1), dtype=np.int32)
+            windows.append(self.encoder.windows(np.frombuffer(ids, dtype="<i4"), second, seed=(*seed, row)))
+        return Batch(rows.row, windows, [self.task.decode_target(packed) for packed in rows.target])
 
 
 class _Stream:

@@ -1,4 +1,4 @@
-"""One way from a batch to logits and losses, shared by training and evaluation."""
+"""One way from a batch to outputs and losses, shared by training and evaluation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sparknlp_ft.tasks import Task
+from sparknlp_ft.tasks import Rows, Setup, Task
 from sparknlp_ft.text.batching import pad
 from sparknlp_ft.training.device import autocast
 from sparknlp_ft.training.feed import Batch
@@ -15,30 +15,37 @@ from sparknlp_ft.training.feed import Batch
 
 @dataclass(frozen=True)
 class Forward:
-    """A network with all that turns rows into its logits.
+    """A network with all that turns rows into its outputs.
 
     Attributes:
         network: A model of transformers, on ``device``.
-        task: Decides the loss.
-        pad_id: Token that fills up shorter rows.
+        task: Decides how the network is run, and the loss.
+        setup: Labels, settings and encoder of the model.
         device: Where it computes.
         precision: What it computes in; weights stay float32.
     """
 
     network: torch.nn.Module
     task: Task
-    pad_id: int
+    setup: Setup
     device: torch.device
     precision: torch.dtype
 
-    def logits(self, batch: Batch, index: np.ndarray) -> torch.Tensor:
-        """Return the float32 logits of the rows numbered ``index``."""
-        padded = pad([batch.inputs[i] for i in index], self.pad_id)
+    def output(self, rows: Rows) -> torch.Tensor:
+        """Return what the network says of each window, float32 [windows, …]."""
+        assert self.setup.encoder is not None
+        padded = pad([window for windows in rows.windows for window in windows], self.setup.encoder.pad_id)
         tensors = {name: torch.from_numpy(values).to(self.device, non_blocking=True) for name, values in padded.items()}
         with autocast(self.device, self.precision):
-            return self.network(**tensors).logits.float()
+            return self.task.forward(self.network, tensors, rows, self.setup, training=self.network.training)
 
-    def losses(self, batch: Batch, index: np.ndarray, *, label_smoothing: float) -> torch.Tensor:
+    def losses(self, batch: Batch, index: np.ndarray) -> torch.Tensor:
         """Return the loss of each of the rows numbered ``index``, float32 [rows]."""
-        targets = torch.from_numpy(batch.targets[index]).to(self.device, non_blocking=True)
-        return self.task.loss(self.logits(batch, index), targets, label_smoothing=label_smoothing)
+        rows = batch.rows(index)
+        return self.task.loss(self.output(rows), rows, self.setup)
+
+    def results(self, batch: Batch) -> np.ndarray:
+        """Return the result of each row of a batch."""
+        rows = batch.rows(np.arange(len(batch)))
+        outputs = self.task.read(self.output(rows)).float().cpu().numpy()
+        return self.task.results(list(outputs), rows, self.setup)

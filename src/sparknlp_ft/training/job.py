@@ -55,6 +55,7 @@ class TrainResult:
         precision: 'bfloat16' or 'float32'.
         threads: Threads of each rank.
         stopped_early: Whether patience ran out before the last epoch.
+        trained_share: Share of the network's parameters that were trained.
     """
 
     best_dir: str
@@ -70,6 +71,7 @@ class TrainResult:
     precision: str
     threads: int
     stopped_early: bool
+    trained_share: float = 1.0
 
     @property
     def best_metrics(self) -> dict[str, float]:
@@ -81,4 +83,4 @@ class TrainResult:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainResult:
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})

@@ -7,7 +7,7 @@ between two events. Style after spaCy's ``spacy/training/loop.py``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,12 +43,13 @@ class StepEvent:
 
 @dataclass(frozen=True)
 class EpochEvent:
-    """An epoch was trained and evaluated; ``progress`` already counts it."""
+    """An epoch was trained and evaluated; ``progress`` already counts it, ``tuned`` is what the task chose on validation rows."""
 
     epoch: int
     step: int
     seconds: float
     metrics: dict[str, float]
+    tuned: dict[str, Any]
     best: bool
     progress: Progress
 
@@ -82,7 +83,6 @@ def fit(
     validation: Feed | None,
     comm: Comm,
     config: TrainConfig,
-    labels: Sequence[str],
     progress: Progress,
 ) -> Iterator[StepEvent | EpochEvent]:
     """Train from ``progress`` on until the last epoch or until patience runs out.
@@ -94,7 +94,6 @@ def fit(
         validation: Rows that pick the best epoch and end the run early; None or empty: the last epoch is the best.
         comm: The ranks; all run this same loop.
         config: Epochs, patience, metric, seeds.
-        labels: Label list of the task.
         progress: Where to go on; ``Progress()`` for a new run.
 
     Raises:
@@ -110,14 +109,14 @@ def fit(
             number = epoch * train.steps_per_epoch + step.step + 1
             yield StepEvent(epoch + 1, number, step.global_rows, time.perf_counter() - resumed, stats)
             resumed = time.perf_counter()
-        metrics = evaluate(forward, validation, comm, labels=labels, max_tokens=config.micro_batch_tokens) if validation else {}
+        metrics, tuned = evaluate(forward, validation, comm, max_tokens=config.micro_batch_tokens) if validation else ({}, {})
         step_number = (epoch + 1) * train.steps_per_epoch
         progress = advance(progress, metrics, metric, config)
         best = progress.best_epoch == progress.epochs
         seconds = time.perf_counter() - started
         entry = {"epoch": epoch + 1, "step": step_number, "seconds": seconds, "best": best, "metrics": metrics}
         progress = replace(progress, history=[*progress.history, entry])
-        yield EpochEvent(epoch + 1, step_number, seconds, metrics, best, progress)
+        yield EpochEvent(epoch + 1, step_number, seconds, metrics, tuned, best, progress)
 
 
 def train_step(
@@ -136,8 +135,8 @@ def accumulate_gradients(forward: Forward, optimizer: Optimizer, step: StepBatch
     forward.network.train()
     seed_all(config.seed, step.epoch, step.step, rank)
     optimizer.zero()
-    for index in by_token_budget(step.batch.lengths, config.micro_batch_tokens):
-        loss = forward.losses(step.batch, index, label_smoothing=config.label_smoothing).sum() / step.global_rows
+    for index in by_token_budget(step.batch.lengths, config.micro_batch_tokens, step.batch.counts):
+        loss = forward.losses(step.batch, index).sum() / step.global_rows
         loss.backward()
         optimizer.add_loss(loss)
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.models.device import pick_dtype
 from sparknlp_ft.models.folder import build_network, save_model
-from sparknlp_ft.tasks import get_task
+from sparknlp_ft.models.tuning import merged, save_adapters, trained_share, tune
+from sparknlp_ft.tasks import Setup, get_task
 from sparknlp_ft.text.encoder import TextEncoder
 from sparknlp_ft.text.manifest import Manifest
 from sparknlp_ft.training.active_rows import ActiveEmbedding, train_active_rows, whole_table
@@ -54,6 +55,7 @@ class Parts:
     manifest: Manifest
     forward: Forward
     optimizer: Optimizer
+    trained_share: float
     active: ActiveEmbedding | None
     train: Feed
     validation: Feed | None
@@ -85,7 +87,6 @@ def run_rank(job: TrainJob, comm: Comm, seat: Seat = Seat()) -> dict[str, Any]:
         validation=parts.validation,
         comm=comm,
         config=config,
-        labels=parts.manifest.labels,
         progress=progress,
     )
     for event in events:
@@ -103,23 +104,25 @@ def assemble(job: TrainJob, comm: Comm, seat: Seat) -> Parts:
     threads = set_threads(config.launch.threads, seat.local_size)
     device = choose_device(seat.local_rank, seat.gpus)
     task, manifest = get_task(config.data.task), Manifest.load(job.manifest_path)
-    encoder = TextEncoder.load(job.base_dir, config.text)
+    encoder = TextEncoder.load(job.base_dir, config.text, default_window=task.default_window)
 
     def feed(split: str) -> Feed:
-        dtype = task.target_dtype
-        return Feed(manifest, split, rank=comm.rank, size=comm.size, encoder=encoder, config=config.train, target_dtype=dtype)
+        return Feed(manifest, split, rank=comm.rank, size=comm.size, encoder=encoder, config=config.train, task=task)
 
     train = feed("train")
     if not train.rows:
         raise DataError(f"snapshot {manifest.path!r} of table {manifest.table!r} has no rows to train on; check data.train_split")
     seed_all(config.train.seed)
-    network = build_network(job.base_dir, task, manifest.labels, dropout=config.model.dropout).to(device)
+    network = build_network(job.base_dir, task, manifest.labels, dropout=config.model.dropout)
+    network = tune(network, config.model, seed=config.train.seed).to(device)
+    share = trained_share(network)
     _share_weights(network, comm)
     active = train_active_rows(network, train, comm)
-    forward = Forward(network, task, encoder.pad_id, device, pick_dtype(config.train.precision, device))
+    setup = Setup(manifest.labels, task.settings(config, manifest.label_counts, train.rows), encoder)
+    forward = Forward(network, task, setup, device, pick_dtype(config.train.precision, device))
     optimizer = Optimizer(network, config.train, total_steps=train.steps_per_epoch * config.train.epochs)
     validation = feed("validation") if "validation" in manifest.splits else None
-    return Parts(job, manifest, forward, optimizer, active, train, validation, threads)
+    return Parts(job, manifest, forward, optimizer, share, active, train, validation, threads)
 
 
 def _share_weights(network: torch.nn.Module, comm: Comm) -> None:
@@ -133,7 +136,8 @@ def _share_weights(network: torch.nn.Module, comm: Comm) -> None:
 def _run_identity(parts: Parts) -> dict[str, Any]:
     """What must not change between a checkpoint and the run that goes on from it. Ranks and threads may."""
     config, manifest = parts.job.resolved, parts.manifest
-    kept = {"train": config.train.model_dump(mode="json"), "text": config.text.model_dump(mode="json"), "base": config.model.base}
+    kept = {"train": config.train.model_dump(mode="json"), "text": config.text.model_dump(mode="json")}
+    kept["model"] = config.model.model_dump(mode="json")
     return {**kept, "table": manifest.table_id, "version": manifest.version, "labels": list(manifest.labels)}
 
 
@@ -164,6 +168,7 @@ class _Recorder:
                 "rows": self.parts.train.rows,
                 "epochs": self.config.train.epochs,
                 **self._compute(),
+                "trained_share": self.parts.trained_share,
                 "trained_embedding_rows": None if self.parts.active is None else len(self.parts.active.rows),
             },
         )
@@ -218,6 +223,7 @@ class _Recorder:
             seconds=time.perf_counter() - self.started,
             train_rows_per_second=self.rows / max(self.step_seconds, 1e-9),
             stopped_early=progress.stopped and progress.epochs < train.epochs,
+            trained_share=self.parts.trained_share,
             **self._compute(),
         )
 
@@ -244,11 +250,11 @@ class _Recorder:
         self.pending, self.written = [], time.perf_counter()
 
     def _save_best(self, event: EpochEvent) -> None:
-        parts = self.parts
+        parts, setup = self.parts, self.parts.forward.setup
         target = self.run_dir / f"best-{event.epoch}"
         with whole_table(parts.forward.network, parts.active):
             save_model(
-                parts.forward.network,
+                merged(parts.forward.network),
                 target,
                 base_dir=parts.job.base_dir,
                 task=parts.forward.task,
@@ -260,8 +266,11 @@ class _Recorder:
                     "epoch": event.epoch,
                     "step": event.step,
                     "validation": event.metrics,
+                    "settings": {**setup.settings, **event.tuned},
                 },
             )
+        if self.config.model.lora.keep:
+            save_adapters(parts.forward.network, target)
 
     def _text_roles(self) -> list[str]:
         """Columns the model was trained on, which scoring must find."""

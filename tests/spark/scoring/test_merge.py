@@ -13,13 +13,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparknlp_ft.errors import DataError
-from sparknlp_ft.scoring.engine import Logits
+from sparknlp_ft.scoring.engine import Scored
 from sparknlp_ft.scoring.incremental import SCORED, partitions_for, with_scores
 from sparknlp_ft.scoring.merge import Stage, check_stage, create_empty, merge_stage, refuse_many_errors, stage_beside, write_stage
 from sparknlp_ft.scoring.udf import scoring_udf
 from sparknlp_ft.tables.contracts import Roles
 from sparknlp_ft.tables.delta import TableRef, exists, latest_version
-from sparknlp_ft.tasks import Task, get_task
+from sparknlp_ft.tasks import Setup, Task, get_task
 from tests.spark.scoring.conftest import Lake
 
 SCHEMA = "id long, status string, error string, truncated boolean"
@@ -36,15 +36,19 @@ class Recorder:
         (Path(folder) / f"load-{os.getpid()}-{id(self)}").touch()
 
     @property
+    def setup(self) -> Setup:
+        return Setup(self.labels)
+
+    @property
     def task(self) -> Task:
         return get_task("classification")
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, rows: Sequence[int] | None = None) -> Logits:
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, rows: Sequence[int] | None = None) -> Scored:
         if any(text.startswith("fail") for text in texts):
             raise ValueError("this text fails")
         with (Path(self.folder) / f"rows-{os.getpid()}").open("a") as out:
             out.writelines(f"{text}\n" for text in texts)
-        return Logits(np.tile(np.float32([0, 1]), (len(texts), 1)), np.zeros(len(texts), bool), np.ones(len(texts), np.int64))
+        return Scored(np.tile(np.float32([0, 1]), (len(texts), 1)), np.zeros(len(texts), bool), np.ones(len(texts), np.int64))
 
 
 def load_recorder(device: str | None, *, folder: str) -> Recorder:

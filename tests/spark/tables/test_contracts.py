@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from sparknlp_ft.config import DataConfig
 from sparknlp_ft.errors import ConfigError, DataError
 from sparknlp_ft.tables import contracts
+from sparknlp_ft.tables.targets import label_value
 from sparknlp_ft.tables.contracts import Roles
 from sparknlp_ft.tables.rows import INPUT_HASH, with_input_hash
 from sparknlp_ft.tasks import get_task
@@ -80,10 +81,10 @@ def test_labels_may_be_string_integer_or_boolean(spark: SparkSession) -> None:
     labels = spark.createDataFrame(
         [("a", 1, True, 0.5), (" ", None, None, None), (None, 3, False, 1.0)], "s string, i int, b boolean, d double"
     )
-    found = labels.select(*[contracts.label_column(labels, name).alias(name) for name in "sib"]).collect()
+    found = labels.select(*[label_value(labels, name).alias(name) for name in "sib"]).collect()
     assert [tuple(row) for row in found] == [("a", "1", "true"), (None, None, None), (None, "3", "false")]
     with pytest.raises(DataError, match="'d' is of type double; expected string, integer or boolean"):
-        contracts.label_column(labels, "d")
+        label_value(labels, "d")
 
 
 def test_splits_keep_their_rows(df: DataFrame) -> None:

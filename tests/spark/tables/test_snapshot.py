@@ -91,7 +91,7 @@ def test_every_row_once_with_the_ids_of_the_encoder(spark: SparkSession, tmp_pat
             for row in lane:
                 assert hashes[row["row"]] not in found
                 assert (row["pair"], row["length"]) == (b"", len(ids(row["ids"])))
-                found[hashes[row["row"]]] = (ids(row["ids"]), int(np.frombuffer(row["target"], dtype=TASK.target_dtype)[0]))
+                found[hashes[row["row"]]] = (ids(row["ids"]), TASK.decode_target(row["target"]))
     assert found == expected
     histogram = Counter(2 ** int(np.ceil(np.log2(max(len(tokens), 1)))) for tokens, _ in expected.values())
     counted: Counter[int] = Counter()

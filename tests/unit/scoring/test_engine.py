@@ -45,29 +45,29 @@ def test_ids_and_logits_are_those_of_encoder_and_network_alone(folder: Path, eng
                 batch["token_type_ids"] = torch.tensor(inputs.type_ids[None].astype(np.int64))
             expected.append(model.network(**batch).logits[0].numpy())
     result = engine.predict(texts, pairs)
-    np.testing.assert_allclose(result.values, np.stack(expected), atol=2e-5)
+    np.testing.assert_allclose(result.results, np.stack(expected), atol=2e-5)
     assert result.truncated.any() and not result.truncated.all()
 
 
 def test_logits_do_not_depend_on_the_rows_beside(engine: TorchEngine) -> None:
     texts = tiny_texts(64, seed=3)
-    whole = engine.predict(texts).values
+    whole = engine.predict(texts).results
     order = np.random.default_rng(0).permutation(64)
-    shuffled = engine.predict([texts[i] for i in order]).values
-    alone = np.concatenate([engine.predict([text]).values for text in texts])
+    shuffled = engine.predict([texts[i] for i in order]).results
+    alone = np.concatenate([engine.predict([text]).results for text in texts])
     np.testing.assert_allclose(shuffled, whole[order], atol=2e-5)
     np.testing.assert_allclose(alone, whole, atol=2e-5)
 
 
 def test_no_text_gives_no_row(engine: TorchEngine) -> None:
-    assert engine.predict([]).values.shape == (0, 3)
+    assert engine.predict([]).results.shape == (0, 3)
 
 
 def test_bfloat16_is_near_float32(folder: Path, engine: TorchEngine) -> None:
     texts = tiny_texts(32, seed=4)
-    halved = load_engine(folder, precision="bfloat16", device="cpu").predict(texts).values
+    halved = load_engine(folder, precision="bfloat16", device="cpu").predict(texts).results
     assert halved.dtype == np.float32
-    np.testing.assert_allclose(halved, engine.predict(texts).values, atol=0.1)
+    np.testing.assert_allclose(halved, engine.predict(texts).results, atol=0.1)
 
 
 def test_precision_by_device() -> None:

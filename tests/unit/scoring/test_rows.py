@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from sparknlp_ft.scoring import udf
-from sparknlp_ft.scoring.engine import Logits, TorchEngine, load_engine
+from sparknlp_ft.scoring.engine import Scored, TorchEngine, load_engine
 from sparknlp_ft.scoring.rows import ERROR_CHARS, MENDED, score_rows
-from sparknlp_ft.tasks import Task, get_task
+from sparknlp_ft.tasks import Setup, Task, get_task
 from tests.tiny import tiny_classifier_dir, tiny_texts
 
 ODD = [None, "", "  \t\n ", "\u2003", "🙂🙃", "שלום עולם", "a\0b card", "\0", "x" * 100_000, "card " * 20_000, "¿", "\ufeff"]
@@ -31,15 +31,19 @@ class Picky:
         self.bad, self.message, self.calls = set(bad), message, 0
 
     @property
+    def setup(self) -> Setup:
+        return Setup(self.labels)
+
+    @property
     def task(self) -> Task:
         return get_task("classification")
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, rows: Sequence[int] | None = None) -> Logits:
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, rows: Sequence[int] | None = None) -> Scored:
         self.calls += 1
         if self.bad & set(texts):
             raise ValueError(self.message)
         values = np.asarray([[0.0, float(len(text))] for text in texts], dtype=np.float32)
-        return Logits(values, np.zeros(len(texts), bool), np.ones(len(texts), np.int64))
+        return Scored(values, np.zeros(len(texts), bool), np.ones(len(texts), np.int64))
 
 
 def test_odd_texts_are_scored_or_marked_and_change_no_other_row(engine: TorchEngine) -> None:
@@ -70,7 +74,7 @@ def test_a_row_is_in_error_when_the_model_returns_nan() -> None:
     class Nan(Picky):
         def predict(self, texts, pairs=None, *, rows=None):  # type: ignore[no-untyped-def]
             result = super().predict(texts, pairs, rows=rows)
-            result.values[1] = np.nan
+            result.results[1] = np.nan
             return result
 
     result = score_rows(Nan([]), [["a", "b", "c"]])

@@ -25,7 +25,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 def read_csv(path: Path, **options: object) -> list[list[str | None]]:
     source = SourceConfig(**{"format": "csv", "path": str(path), **options})
-    return list(files.csv_records(Part(str(path), 0), source, files.header_of(str(path), source)))
+    return [row for _, row in files.csv_records(Part(str(path), 0), source, files.header_of(str(path), source))]
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -41,7 +41,9 @@ def write(path: Path, content: str | bytes) -> Path:
 )
 def test_any_rows_that_a_csv_writer_writes_come_back(tmp_path: Path, rows: list[tuple[str, str]], ends: str, quoting: int) -> None:
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator=ends, quoting=quoting)
+    # Python 3.11's writer leaves a lone carriage return bare, which ends a row for every reader.
+    bare = any("\r" in field for row in rows for field in row)
+    writer = csv.writer(stream, lineterminator=ends, quoting=csv.QUOTE_ALL if bare else quoting)
     writer.writerows([("text", "label"), *rows])
     path = write(tmp_path / "any.csv", stream.getvalue())
     assert read_csv(path) == [[text or None, label or None] for text, label in rows]
@@ -119,7 +121,7 @@ def test_parts_of_a_jsonl_file_hold_every_line_once(tmp_path: Path, rows: list[d
         parts = files.parts_of(files.list_files(source), source)
     finally:
         files.PART_BYTES = before
-    read = [json.loads(record[0] or "") for part in parts for record in files.json_records(part, source)]
+    read = [json.loads(values[0]) for part in parts for _, values in files.json_records(part, source)]
     assert read == rows
 
 

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from sparknlp_ft.errors import DataError
-from sparknlp_ft.tasks import get_task
+from sparknlp_ft.tasks import Rows, Setup, get_task
 
 task = get_task("classification")
 LABELS = ["a", "b", "c"]
+SETUP = Setup(tuple(LABELS))
 
 
 def test_a_single_class_is_refused_by_name() -> None:
@@ -24,7 +25,7 @@ def test_an_unseen_label_is_refused_with_the_nearest() -> None:
 
 
 def test_targets_are_label_indices() -> None:
-    assert [int(t[0]) for t in task.encode_targets(["c", "a"], LABELS)] == [2, 0]
+    assert [task.decode_target(packed) for packed in task.encode_targets(["c", "a"], LABELS)] == [2, 0]
 
 
 @given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS), st.integers(1, 5)), min_size=1, max_size=30))
@@ -49,9 +50,9 @@ def test_loss_and_outcomes_agree_with_each_other() -> None:
     import torch
 
     logits = np.array([[2.0, 0.5, -1.0], [0.0, 3.0, 0.0]], dtype=np.float32)
-    targets = np.array([[0], [2]], dtype=np.int32)
-    loss = task.loss(torch.from_numpy(logits), torch.from_numpy(targets), label_smoothing=0.0)
-    assert loss.numpy() == pytest.approx(task.outcomes(logits, targets)["loss"], rel=1e-5)
+    rows = Rows([[None], [None]], [0, 2])  # type: ignore[list-item]  # two rows of one window each, whose tokens do not matter
+    loss = task.loss(torch.from_numpy(logits), rows, SETUP)
+    assert loss.numpy() == pytest.approx(task.outcomes(logits, rows, SETUP)["loss"], rel=1e-5)
 
 
 def test_majority_baseline_predicts_the_commonest_train_label() -> None:
@@ -61,11 +62,11 @@ def test_majority_baseline_predicts_the_commonest_train_label() -> None:
 
 
 def test_decode_gives_label_score_and_all_scores() -> None:
-    frame = task.decode(np.array([[1.0, 3.0, 1.0], [9.0, 0.0, 0.0]], dtype=np.float32), LABELS)
+    frame = task.decode(np.array([[1.0, 3.0, 1.0], [9.0, 0.0, 0.0]], dtype=np.float32), Rows([]), SETUP)
     assert frame["label"].tolist() == ["b", "a"]
     assert sum(frame["scores"][0].values()) == pytest.approx(1.0)
     assert frame["score"][0] == pytest.approx(frame["scores"][0]["b"])
 
 
 def test_decode_of_no_rows_has_the_columns() -> None:
-    assert list(task.decode(np.zeros((0, 3), dtype=np.float32), LABELS).columns) == ["label", "score", "scores"]
+    assert list(task.decode(np.zeros((0, 3), dtype=np.float32), Rows([]), SETUP).columns) == ["label", "score", "scores"]

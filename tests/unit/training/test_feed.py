@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sparknlp_ft.config import TextConfig, TrainConfig
 from sparknlp_ft.errors import DataError
+from sparknlp_ft.tasks import get_task
 from sparknlp_ft.text.encoder import Inputs
 from sparknlp_ft.text.manifest import Manifest, SnapshotFile, Split
 from sparknlp_ft.training.feed import Batch, Feed, Rows
@@ -22,8 +23,8 @@ class BareEncoder:
 
     config = TextConfig(max_length=16)
 
-    def assemble(self, ids: np.ndarray, pair: np.ndarray | None, *, seed: Sequence[int]) -> Inputs:
-        return Inputs(ids[:16], None, truncated=len(ids) > 16)
+    def windows(self, ids: np.ndarray, pair: np.ndarray | None, *, seed: Sequence[int]) -> list[Inputs]:
+        return [Inputs(ids[:16], None, truncated=len(ids) > 16)]
 
 
 class MemoryFeed(Feed):
@@ -45,7 +46,7 @@ def config(**values: int) -> TrainConfig:
 
 def feeds(kind: type[Feed], manifest: Manifest, split: str, size: int, settings: TrainConfig) -> list[Feed]:
     return [
-        kind(manifest, split, rank=rank, size=size, encoder=BareEncoder(), config=settings, target_dtype="int32")  # type: ignore[arg-type]
+        kind(manifest, split, rank=rank, size=size, encoder=BareEncoder(), config=settings, task=get_task("classification"))  # type: ignore[arg-type]
         for rank in range(size)
     ]
 
@@ -131,9 +132,9 @@ def test_rows_bring_their_own_ids_and_targets(tmp_path: Path) -> None:
 
     def read(batches: Iterator[Batch]) -> dict[int, tuple[list[int], int]]:
         return {
-            row: (inputs.ids.tolist(), int(target[0]))
+            row: (inputs.ids.tolist(), target)
             for batch in batches
-            for row, inputs, target in zip(batch.row.tolist(), batch.inputs, batch.targets, strict=True)
+            for row, (inputs,), target in zip(batch.row.tolist(), batch.windows, batch.targets, strict=True)
         }
 
     assert read(step.batch for step in feed.epoch(0)) == written

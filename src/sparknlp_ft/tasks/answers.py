@@ -1,0 +1,60 @@
+"""Answers to questions: how they are compared, and how the best spans are found.
+
+Exact match and F1 are those of SQuAD (Rajpurkar et al., arXiv:1606.05250): lower case, no punctuation, no English
+articles, white space collapsed. For other scripts than Latin two things are added: punctuation is what Unicode calls so,
+and in scripts that put no blanks between words every character is a token of its own (as in MLQA, arXiv:1910.07475).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+#: Thai, Lao, Myanmar, Khmer, kana, Han. Hangul has blanks.
+_RANGES = ("\u0e00-\u0eff", "\u1000-\u109f", "\u1780-\u17ff", "\u3040-\u30ff", "\u3400-\u4dbf", "\u4e00-\u9fff", "\uf900-\ufaff")
+_UNSPACED = re.compile(f"([{''.join(_RANGES)}\U00020000-\U0003ffff])")
+_ASCII_PUNCTUATION = frozenset(string.punctuation)
+
+
+def answer_tokens(text: str) -> list[str]:
+    """Return the tokens that two answers are compared by."""
+    kept = "".join(c for c in text.lower() if c not in _ASCII_PUNCTUATION and (c.isascii() or not unicodedata.category(c).startswith("P")))
+    return _UNSPACED.sub(r" \1 ", _ARTICLES.sub(" ", kept)).split()
+
+
+def exact_match_and_f1(prediction: str, answers: Sequence[str]) -> tuple[float, float]:
+    """Return exact match and F1 of a prediction against the answer it fits best; no answers: the right one is empty."""
+    best = (0.0, 0.0)
+    predicted = answer_tokens(prediction)
+    for answer in answers or [""]:
+        actual = answer_tokens(answer)
+        exact = float(predicted == actual)
+        common = sum((Counter(predicted) & Counter(actual)).values())
+        f1 = 2 * common / (len(predicted) + len(actual)) if predicted and actual else exact
+        best = max(best[0], exact), max(best[1], f1)
+    return best
+
+
+def best_spans(logits: np.ndarray, *, most_tokens: int, count: int) -> np.ndarray:
+    """Return the best spans of one window, float64 of shape [≤ count, 3]: first token, last token, score; best first.
+
+    Args:
+        logits: [tokens, 2] of the context's tokens, for start and end.
+        most_tokens: Longest span.
+        count: Spans to return; starts and ends are looked for among as many best ones.
+    """
+    if not len(logits):
+        return np.zeros((0, 3))
+    starts, ends = (np.argsort(-logits[:, side], kind="stable")[:count] for side in (0, 1))
+    length = ends[None, :] - starts[:, None]
+    scores = np.where((length >= 0) & (length < most_tokens), logits[starts, 0][:, None] + logits[ends, 1][None, :], -np.inf)
+    order = np.argsort(-scores, axis=None, kind="stable")[:count]
+    rows, columns = np.unravel_index(order, scores.shape)
+    spans = np.stack([starts[rows], ends[columns], scores[rows, columns]], axis=1).astype(np.float64)
+    return spans[np.isfinite(spans[:, 2])]
