@@ -4,8 +4,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
+from unittest import mock
 
 import torch
+
+from sparknlp_ft.training import worker
 
 T = TypeVar("T")
 
@@ -37,6 +40,11 @@ class ThreadComm:
 def as_ranks(size: int, work: Callable[[ThreadComm], T]) -> list[T]:
     """Run ``work`` once for each rank, at the same time; return the results in the order of ranks."""
     barrier, shared = threading.Barrier(size, timeout=60), [None] * size
+    lock, build = threading.Lock(), worker.build_network
+
+    def build_network(*args: Any, **options: Any) -> Any:
+        with lock:  # transformers loads models with state of the whole process; real ranks are processes.
+            return build(*args, **options)
 
     def run(rank: int) -> T:
         try:
@@ -45,5 +53,5 @@ def as_ranks(size: int, work: Callable[[ThreadComm], T]) -> list[T]:
             barrier.abort()
             raise
 
-    with ThreadPoolExecutor(size) as pool:
+    with mock.patch.object(worker, "build_network", build_network), ThreadPoolExecutor(size) as pool:
         return [future.result() for future in [pool.submit(run, rank) for rank in range(size)]]

@@ -19,15 +19,15 @@ SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def tiny_model_dir(tmp_path: Path, arch: str = "bert", *, seed: int = 0) -> Path:
-    """Write a 2-layer random base model (hidden 32) with a WordPiece tokenizer; returns its folder.
+    """Write a 2-layer random base model (hidden 32) with a tokenizer of its family's template; returns its folder.
 
     Args:
         tmp_path: Folder to write into.
-        arch: 'bert' (with token types) or 'distilbert' (without).
+        arch: One of ``ARCHITECTURES``.
         seed: Seed of the weights.
     """
     folder = Path(tmp_path) / f"tiny-{arch}"
-    vocabulary = _write_tokenizer(folder, with_types=arch == "bert")
+    vocabulary = _write_tokenizer(folder, arch)
     network = _build(arch, len(vocabulary), seed)
     with quiet_transformers():
         network.save_pretrained(folder)
@@ -36,18 +36,39 @@ def tiny_model_dir(tmp_path: Path, arch: str = "bert", *, seed: int = 0) -> Path
 
 def tiny_classifier_dir(tmp_path: Path, labels: tuple[str, ...] = ("bad", "good", "ugly"), *, arch: str = "bert", seed: int = 0) -> Path:
     """Write a classifier on the tiny base, as training would leave it (random weights, large head so labels vary)."""
+    return tiny_trained_dir(tmp_path, "classification", labels, arch=arch, seed=seed)
+
+
+def tiny_trained_dir(
+    tmp_path: Path, task_name: str, labels: tuple[str, ...] = (), *, arch: str = "bert", seed: int = 0, max_length: int = 64, **settings: object
+) -> Path:
+    """Write a model of any task on a tiny base, as training would leave it.
+
+    Args:
+        tmp_path: Folder to write into.
+        task_name: Name of the task.
+        labels: Its labels.
+        arch: As in ``tiny_model_dir``.
+        seed: Seed of the weights.
+        max_length: Tokens of a window.
+        settings: What the task would have settled in training.
+    """
     import torch
 
     from sparknlp_ft.config import TextConfig
     from sparknlp_ft.models.folder import build_network, save_model
     from sparknlp_ft.tasks import get_task
 
-    base, task = tiny_model_dir(tmp_path, arch, seed=seed), get_task("classification")
+    base, task = tiny_model_dir(tmp_path, arch, seed=seed), get_task(task_name)
     torch.manual_seed(seed)
     network = build_network(base, task, labels)
-    torch.nn.init.normal_(network.classifier.weight, std=1.0)
-    folder = Path(tmp_path) / f"tiny-{arch}-classifier-{seed}"
-    save_model(network, folder, base_dir=base, task=task, labels=labels, text=TextConfig(max_length=64))
+    for name in ("classifier", "qa_outputs"):
+        if isinstance(head := getattr(network, name, None), torch.nn.Linear):
+            torch.nn.init.normal_(head.weight, std=1.0)
+    folder = Path(tmp_path) / f"tiny-{arch}-{task_name}-{seed}"
+    save_model(
+        network, folder, base_dir=base, task=task, labels=labels, text=TextConfig(max_length=max_length), extra={"settings": settings}
+    )
     return folder
 
 
@@ -59,7 +80,17 @@ def tiny_texts(rows: int, *, seed: int = 0, longest: int = 60) -> list[str]:
     return [" ".join(rng.choice(WORDS, size=rng.integers(1, longest))) for _ in range(rows)]
 
 
-def _write_tokenizer(folder: Path, *, with_types: bool) -> list[str]:
+#: Where each family puts its special tokens: one text, two texts.
+_BERT = ("[CLS]:0 $A:0 [SEP]:0", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1")
+_ROBERTA = ("[CLS]:0 $A:0 [SEP]:0", "[CLS]:0 $A:0 [SEP]:0 [SEP]:0 $B:0 [SEP]:0")
+_T5 = ("$A:0 [SEP]:0", "$A:0 [SEP]:0 $B:0 [SEP]:0")
+ARCHITECTURES = {
+    "bert": _BERT, "distilbert": _BERT, "roberta": _ROBERTA, "electra": _BERT, "deberta-v2": _BERT, "modernbert": _BERT, "t5": _T5,
+}  # fmt: skip
+_WITH_TYPES = ("bert", "electra", "deberta-v2")
+
+
+def _write_tokenizer(folder: Path, arch: str) -> list[str]:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
     letters = string.ascii_lowercase + string.digits + string.punctuation
@@ -68,11 +99,8 @@ def _write_tokenizer(folder: Path, *, with_types: bool) -> list[str]:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS]:0 $A:0 [SEP]:0",
-        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
+    single, pair = ARCHITECTURES[arch]
+    tokenizer.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
@@ -83,7 +111,7 @@ def _write_tokenizer(folder: Path, *, with_types: bool) -> list[str]:
         "cls_token": "[CLS]",
         "sep_token": "[SEP]",
         "mask_token": "[MASK]",
-        "model_input_names": ["input_ids", *(["token_type_ids"] if with_types else []), "attention_mask"],
+        "model_input_names": ["input_ids", *(["token_type_ids"] if arch in _WITH_TYPES else []), "attention_mask"],
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return vocabulary
@@ -91,22 +119,25 @@ def _write_tokenizer(folder: Path, *, with_types: bool) -> list[str]:
 
 def _build(arch: str, vocabulary: int, seed: int):
     import torch
-    from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
+    import transformers as hf
 
     torch.manual_seed(seed)
     if arch == "distilbert":
-        return DistilBertModel(
-            DistilBertConfig(vocab_size=vocabulary, dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=128)
+        sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": 130}
+        return hf.DistilBertModel(hf.DistilBertConfig(vocab_size=vocabulary, **sizes))
+    if arch == "t5":
+        sizes = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2}
+        return hf.T5ForConditionalGeneration(
+            hf.T5Config(vocab_size=vocabulary, pad_token_id=0, eos_token_id=3, decoder_start_token_id=0, **sizes)
         )
-    if arch == "bert":
-        return BertModel(
-            BertConfig(
-                vocab_size=vocabulary,
-                hidden_size=32,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                intermediate_size=64,
-                max_position_embeddings=128,
-            )
-        )
-    raise ValueError(f"no tiny {arch!r}; there are 'bert' and 'distilbert'")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 130}
+    marks = {"vocab_size": vocabulary, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+    classes = {
+        "bert": (hf.BertModel, hf.BertConfig, {}),
+        "roberta": (hf.RobertaModel, hf.RobertaConfig, {"type_vocab_size": 1}),
+        "electra": (hf.ElectraModel, hf.ElectraConfig, {"embedding_size": 32}),
+        "deberta-v2": (hf.DebertaV2Model, hf.DebertaV2Config, {"type_vocab_size": 2, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]}),
+        "modernbert": (hf.ModernBertModel, hf.ModernBertConfig, {"global_attn_every_n_layers": 2, "local_attention": 16}),
+    }
+    model, config, extra = classes[arch]
+    return model(config(**sizes, **marks, **extra))

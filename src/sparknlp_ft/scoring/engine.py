@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     import torch
 
 
-#: Attention implementation; which one is faster depends on the machine (bench/scoring.py has both).
-ATTENTION = "sdpa"
-
-
 @dataclass(frozen=True)
 class Scored:
     """What an engine returns, row by row in the order of the texts."""
@@ -136,7 +132,7 @@ def load_engine(
     precision: str = "auto",
     threads: int | None = None,
     device: str | None = None,
-    attention: str = ATTENTION,
+    attention: str | None = None,
 ) -> TorchEngine:
     """Load a model folder for scoring.
 
@@ -147,7 +143,7 @@ def load_engine(
         threads: Threads of this process for torch; None leaves them. Spark sets OMP_NUM_THREADS=1 in its workers, so one
             that should use more says so here.
         device: torch device; None: the first CUDA device if there is one, else the CPU.
-        attention: Attention implementation of transformers.
+        attention: Attention implementation of transformers ('eager', 'sdpa'); None: its own choice for the architecture.
 
     Raises:
         ModelError: The folder cannot be used.

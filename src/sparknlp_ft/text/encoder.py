@@ -190,7 +190,8 @@ class TextEncoder:
             return [self._joined(special, ids[kept], None, truncated=truncated, kept=kept) for kept in cuts]
         room = _longest_first(len(ids), len(pair), budget)
         if self.window.many:
-            room = (min(len(ids), budget // 2), budget - min(len(ids), budget // 2))
+            beside = min(len(ids), max(budget // 2, budget - len(pair)))
+            room = (beside, budget - beside)
             first = ids[: room[0]]
         else:
             first = ids[self._cut(len(ids), room[0], rng)[0]]

@@ -152,8 +152,9 @@ def connect(tracking: TrackingConfig, *, cwd: str | Path | None = None) -> Store
         database.parent.mkdir(parents=True, exist_ok=True)
     given = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
-    if given is None:  # MLflow wrote it there, where the next call would take it for the user's wish.
-        del os.environ["MLFLOW_TRACKING_URI"]
+    # MLflow wrote it to the environment too, where the next call would take it for the user's wish.
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    os.environ |= {} if given is None else {"MLFLOW_TRACKING_URI": given}
     client = mlflow.MlflowClient(tracking_uri=uri)
     try:
         experiment = client.get_experiment_by_name(tracking.experiment)
