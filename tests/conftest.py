@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 # Set before torch is imported: threads that wait for each other cost tiny models more than they give.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# Few examples each time, so that the unit tests stay a matter of seconds; HYPOTHESIS_PROFILE=thorough tries many.
+settings.register_profile("quick", deadline=None, max_examples=20)
+settings.register_profile("thorough", deadline=None, max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from sparknlp_ft.config import Config, TextConfig
 from sparknlp_ft.tables.encode import EncodePlan, encode_files
-from sparknlp_ft.tasks import get_task
 from sparknlp_ft.text.encoder import TextEncoder
 from sparknlp_ft.text.manifest import Manifest, SnapshotFile, Split
 from sparknlp_ft.training.job import TrainJob
@@ -85,7 +84,9 @@ def _answered(words: list[str], rng: np.random.Generator) -> tuple[str, str]:
     return context, json.dumps([{"text": "phone", "start": start}])
 
 
-def family_job(tmp_path: Path, family: str, *, arch: str = "bert", rows: int = 96, text: dict[str, Any] | None = None, **train: Any) -> TrainJob:
+def family_job(
+    tmp_path: Path, family: str, *, arch: str = "bert", rows: int = 96, text: dict[str, Any] | None = None, **train: Any
+) -> TrainJob:
     """A training job of a family on a tiny model, its snapshot written by ``encode_files``; four lanes, no dropout."""
     base = tiny_model_dir(tmp_path, "t5" if family == "summarization" else arch)
     manifest = _snapshot(tmp_path / "snapshot", family, base, rows)

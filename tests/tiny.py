@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import string
+from collections.abc import Sequence
 from pathlib import Path
 
 from sparknlp_ft.models.folder import quiet_transformers
@@ -40,7 +42,14 @@ def tiny_classifier_dir(tmp_path: Path, labels: tuple[str, ...] = ("bad", "good"
 
 
 def tiny_trained_dir(
-    tmp_path: Path, task_name: str, labels: tuple[str, ...] = (), *, arch: str = "bert", seed: int = 0, max_length: int = 64, **settings: object
+    tmp_path: Path,
+    task_name: str,
+    labels: tuple[str, ...] = (),
+    *,
+    arch: str = "bert",
+    seed: int = 0,
+    max_length: int = 64,
+    **settings: object,
 ) -> Path:
     """Write a model of any task on a tiny base, as training would leave it.
 
@@ -69,6 +78,24 @@ def tiny_trained_dir(
     save_model(
         network, folder, base_dir=base, task=task, labels=labels, text=TextConfig(max_length=max_length), extra={"settings": settings}
     )
+    return folder
+
+
+def tiny_foreign_dir(tmp_path: Path, auto_model: str, labels: Sequence[str], *, arch: str = "bert", seed: int = 0) -> Path:
+    """Write a model with a head as others publish it: plain transformers, labels in ``id2label``, and nothing of ours."""
+    import torch
+    import transformers
+
+    base = tiny_model_dir(tmp_path, arch, seed=seed)
+    torch.manual_seed(seed)
+    names = {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    with quiet_transformers():
+        network = getattr(transformers, auto_model).from_pretrained(base, **names)
+        if isinstance(head := getattr(network, "classifier", None), torch.nn.Linear):
+            torch.nn.init.normal_(head.weight, std=1.0)
+        folder = base.with_name(f"foreign-{arch}")
+        shutil.copytree(base, folder)
+        network.save_pretrained(folder)
     return folder
 
 
@@ -136,7 +163,11 @@ def _build(arch: str, vocabulary: int, seed: int):
         "bert": (hf.BertModel, hf.BertConfig, {}),
         "roberta": (hf.RobertaModel, hf.RobertaConfig, {"type_vocab_size": 1}),
         "electra": (hf.ElectraModel, hf.ElectraConfig, {"embedding_size": 32}),
-        "deberta-v2": (hf.DebertaV2Model, hf.DebertaV2Config, {"type_vocab_size": 2, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]}),
+        "deberta-v2": (
+            hf.DebertaV2Model,
+            hf.DebertaV2Config,
+            {"type_vocab_size": 2, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
+        ),
         "modernbert": (hf.ModernBertModel, hf.ModernBertConfig, {"global_attn_every_n_layers": 2, "local_attention": 16}),
     }
     model, config, extra = classes[arch]

@@ -22,6 +22,8 @@ COMMANDS = {
     "train": "Delta table → fine-tuned model, tracked and registered",
     "score": "Delta table + registered model → predictions, merged by key",
     "evaluate": "registered model + labelled table → metrics, per-label table, confusion matrix",
+    "compare": "candidates and cheap baselines on one table → leaderboard of quality, size and speed; search for settings",
+    "package": "model folder of any origin + your own functions → a registered model like one trained here",
 }
 
 
@@ -33,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, help_text in COMMANDS.items():
         command = commands.add_parser(name, help=help_text, description=help_text)
         command.add_argument(
-            "--config", metavar="FILE", help="YAML file with the sections data, model, text, train, launch, tracking, score"
+            "--config", metavar="FILE", help="YAML file with the sections data, model, text, train, launch, tracking, score, package"
         )
         command.add_argument(
             "--dry-run", action="store_true", help="print the resolved configuration, check what needs no cluster, and stop"
@@ -43,6 +45,10 @@ def build_parser() -> argparse.ArgumentParser:
         )
         if name == "evaluate":
             command.add_argument("--split", default="test", help="rows to evaluate: test, validation, train or all (default: test)")
+        if name == "compare":
+            command.add_argument(
+                "--search", type=int, metavar="N", help="also try N settings from compare.search, on validation rows alone"
+            )
     return parser
 
 
@@ -62,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     setup_logging()
     try:
-        config = load_config(args.config, args.overrides)
+        config = load_config(args.config, args.overrides, need_table=args.command != "package")
         if args.dry_run:
             return _dry_run(args.command, config)
         return _run(args, config)
@@ -91,6 +97,11 @@ def _run(args: argparse.Namespace, config: Config) -> int:
     from sparknlp_ft.tables.session import get_session
 
     check_before_cluster(args.command, config)
+    if args.command == "package":  # needs no Spark
+        from sparknlp_ft.pipelines.package import run_package
+
+        print(run_package(config))
+        return 0
     summary = _pipeline(args)(config, get_session(f"sparknlp-ft {args.command}"))
     print(summary)
     return 0
@@ -110,6 +121,11 @@ def _pipeline(args: argparse.Namespace) -> Callable[..., object]:
         from sparknlp_ft.pipelines.score import run_score
 
         return run_score
+    if args.command == "compare":
+        from sparknlp_ft.pipelines.compare import run_compare
+
+        given = [*(["--config", args.config] if args.config else []), *(o for o in args.overrides if not o.startswith("compare."))]
+        return lambda config, spark: run_compare(config, spark, trials=args.search, given=given)
     from sparknlp_ft.pipelines.evaluate import run_evaluate
 
     return lambda config, spark: run_evaluate(config, spark, split=args.split)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from sparknlp_ft.compare_config import CompareConfig
 from sparknlp_ft.errors import ConfigError, nearest
+from sparknlp_ft.package_config import PackageConfig
 from sparknlp_ft.source_config import Section, SourceConfig, is_url
 
 
@@ -178,6 +180,8 @@ class Config(Section):
     launch: LaunchConfig = LaunchConfig()
     tracking: TrackingConfig = TrackingConfig()
     score: ScoreConfig = ScoreConfig()
+    compare: CompareConfig = CompareConfig()
+    package: PackageConfig = PackageConfig()
 
     @model_validator(mode="after")
     def _lanes_cover_ranks(self) -> Config:
@@ -197,17 +201,20 @@ class Config(Section):
         return f"{self.data.task}-{table}"
 
     def flat(self) -> dict[str, object]:
-        """Every resolved setting by its dotted path, as logged to MLflow."""
-        return dict(_flatten(self.model_dump(mode="json")))
+        """Every resolved setting of a run by its dotted path, as logged to MLflow; what other commands do with it is none of its own."""
+        return dict(_flatten(self.model_dump(mode="json", exclude={"compare", "package"})))
 
 
-def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), *, base_dir: str | Path | None = None) -> Config:
+def load_config(
+    path: str | Path | None = None, overrides: Sequence[str] = (), *, base_dir: str | Path | None = None, need_table: bool = True
+) -> Config:
     """Read, override, check and make absolute.
 
     Args:
         path: YAML file, or None for defaults and overrides alone.
         overrides: ``section.key=value`` strings; the value is parsed as YAML.
         base_dir: Folder that relative paths count from; default: the working directory.
+        need_table: Whether data.table must be given: it must, except where no table is read.
 
     Raises:
         ConfigError: Names every problem found.
@@ -216,14 +223,33 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), *
     problems: list[str] = []
     for override in overrides:
         _apply_override(values, override, problems)
+    if not need_table and isinstance(values.setdefault("data", {}), dict):
+        values["data"].setdefault("table", "")
+    where = f"in {path}" if path is not None else "on the command line"
+    return _absolute(_checked(values, problems, where), Path(base_dir or Path.cwd()))
+
+
+def with_settings(config: Config, settings: Mapping[str, object], where: str) -> Config:
+    """Return the configuration with some settings changed, given by their dotted paths.
+
+    Raises:
+        ConfigError: Names every problem found, and ``where``.
+    """
+    values = config.model_dump(mode="json")
+    for dotted, value in settings.items():
+        _place(values, dotted.split("."), value)
+    return _absolute(_checked(values, [], where), Path.cwd())
+
+
+def _checked(values: dict[str, Any], problems: list[str], where: str) -> Config:
+    config = None
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        problems += [_describe(problem) for problem in error.errors()]
-    if problems:
-        where = f"in {path}" if path is not None else "on the command line"
+        problems = problems + [_describe(problem) for problem in error.errors()]
+    if problems or config is None:
         raise ConfigError(f"{len(problems)} problem(s) in the configuration ({where}):\n  " + "\n  ".join(problems))
-    return _absolute(config, Path(base_dir or Path.cwd()))
+    return config
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -252,6 +278,10 @@ def _apply_override(values: dict[str, Any], override: str, problems: list[str]) 
     except yaml.YAMLError as error:
         problems.append(f"override {override!r}: the value is not YAML ({str(error).splitlines()[0]})")
         return
+    _place(values, parts, value)
+
+
+def _place(values: dict[str, Any], parts: Sequence[str], value: object) -> None:
     node: Any = values
     for part in parts[:-1]:
         child = node.get(part) if isinstance(node, dict) else None
@@ -297,15 +327,18 @@ def _absolute(config: Config, base: Path) -> Config:
     def fix(text: str | None) -> str | None:
         return text if text is None or is_url(text) else str(base / Path(text).expanduser())
 
+    def fix_model(name: str) -> str:
+        path = Path(name).expanduser()
+        return str(base / path) if name.startswith((".", "/", "~")) or (base / path).is_dir() else name
+
     sources = [source.placed(fix) for source in config.data.sources]
-    model_path = Path(config.model.base).expanduser()
-    local_model = config.model.base.startswith((".", "/", "~")) or (base / model_path).is_dir()
     return config.model_copy(
         update={
             "data": config.data.model_copy(update={"root": fix(config.data.root), "sources": sources}),
-            "model": config.model.model_copy(update={"base": str(base / model_path)}) if local_model else config.model,
+            "model": config.model.model_copy(update={"base": fix_model(config.model.base)}),
             "launch": config.launch.model_copy(update={"run_dir": fix(config.launch.run_dir)}),
             "tracking": config.tracking.model_copy(update={"artifacts": fix(config.tracking.artifacts)}),
+            "package": config.package.placed(fix, fix_model),
         }
     )
 

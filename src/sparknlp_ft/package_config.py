@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic import Field
 
 from sparknlp_ft.source_config import Section
@@ -32,3 +34,7 @@ class PackageConfig(Section):
     max_length: int | None = Field(None, ge=4, description="Tokens of a window; default: what the model takes, at most 512.")
     name: str | None = Field(None, description="Registered name; default: TASK-FOLDER.")
     alias: str | None = Field(None, description="Alias to point at the new version; default: none is moved.")
+
+    def placed(self, fix: Callable[[str | None], str | None], fix_model: Callable[[str], str]) -> PackageConfig:
+        """Return the section with its local paths made absolute."""
+        return self.model_copy(update={"model": self.model and fix_model(self.model), "processing": fix(self.processing)})

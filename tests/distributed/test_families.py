@@ -86,7 +86,12 @@ def as_value(value: Any) -> str:
 @pytest.mark.parametrize("family", TASKS)
 def test_rows_in_any_order_give_the_same_predictions(tmp_path: Path, family: str) -> None:
     job = family_job(tmp_path, family)
-    engine = load_engine(trained(replace(job, config={**job.config, "train": {**job.config["train"], "epochs": 1}})).best_dir, batch_tokens=300, precision="float32", device="cpu")
+    engine = load_engine(
+        trained(replace(job, config={**job.config, "train": {**job.config["train"], "epochs": 1}})).best_dir,
+        batch_tokens=300,
+        precision="float32",
+        device="cpu",
+    )
     rows = rows_of(family, 40, seed=5, longest=80)  # longer than a window
     columns = [[row[0] for row in rows], [row[1] for row in rows]][: 2 if family == "question_answering" else 1]
     order = np.random.default_rng(0).permutation(40)

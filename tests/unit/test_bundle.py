@@ -55,6 +55,9 @@ def test_the_task_runs_a_command_that_parses_and_loads(name: str) -> None:
     command = [_filled(text, parameters) for text in task["spark_python_task"]["parameters"]]
     args = parse([name, *command])
     config = load_config(args.config, args.overrides)
+    if name == "package":  # reads no table
+        assert config.package.name == "c.s.ner" and Path(str(config.package.processing)).is_file()
+        return
     assert config.data.table == "c.s.banking77"
     assert config.data.root.startswith("/Volumes/")
 

@@ -49,6 +49,16 @@ class ModelMeta:
     versions: Mapping[str, str]
     extra: Mapping[str, Any]
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """Role → column that a packaged model reads; nothing for a model trained here, whose columns are its roles."""
+        return dict(self.extra.get("columns", {}))
+
+    @property
+    def fields(self) -> str:
+        """Prediction columns as DDL: the task's, unless the model has functions of its own that make others."""
+        return self.extra.get("output") or get_task(self.task).prediction_fields
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -87,7 +97,7 @@ def build_network(base_dir: str | Path, task: Task, labels: Sequence[str], *, dr
         ModelError: The folder does not hold a model that this task can use.
     """
     folder = check_folder(Path(base_dir))
-    config = _read_config(folder)
+    config = read_config(folder)
     names = task.output_names(labels)
     if names:
         config.num_labels = len(names)
@@ -97,7 +107,7 @@ def build_network(base_dir: str | Path, task: Task, labels: Sequence[str], *, dr
         for name in DROPOUT_SETTINGS:
             if hasattr(config, name):
                 setattr(config, name, dropout)
-    network, fresh = _load_network(folder, task, config=config, ignore_mismatched_sizes=True)
+    network, fresh = load_network(folder, task, config=config, ignore_mismatched_sizes=True)
     parameters = [name for name, _ in network.named_parameters()]
     if 2 * len(fresh) > len(parameters):
         raise ModelError(
@@ -181,7 +191,7 @@ def load_model(folder: str | Path, *, attention: str | None = None, dtype: torch
     options: dict[str, Any] = {"dtype": dtype or torch.float32}
     if attention is not None:
         options["attn_implementation"] = attention
-    network, fresh = _load_network(path, task, config=_read_config(path), **options)
+    network, fresh = load_network(path, task, config=read_config(path), **options)
     if fresh:
         raise ModelError(f"model folder {str(folder)!r} lacks the weights {shown(fresh)}: it is incomplete; train or copy it again")
     encoder = TextEncoder.load(path, meta.text, default_window=task.default_window)
@@ -204,7 +214,8 @@ def quiet_transformers() -> Iterator[None]:
             hf_logging.enable_progress_bar()
 
 
-def _read_config(folder: Path) -> Any:
+def read_config(folder: Path) -> Any:
+    """Return the configuration of a model folder; raises ModelError."""
     from transformers import AutoConfig
 
     try:
@@ -213,8 +224,8 @@ def _read_config(folder: Path) -> Any:
         raise ModelError(f"config.json of model folder {str(folder)!r} cannot be read: {error}") from error
 
 
-def _load_network(folder: Path, task: Task, **options: Any) -> tuple[Any, list[str]]:
-    """Return the network and the names of the parameters that the folder's weights do not fill."""
+def load_network(folder: Path, task: Task, **options: Any) -> tuple[Any, list[str]]:
+    """Return the network and the names of the parameters that the folder's weights do not fill; raises ModelError."""
     import transformers
 
     auto = getattr(transformers, task.auto_model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparknlp_ft.config import Config, is_url
-from sparknlp_ft.errors import ConfigError, DataError, nearest
+from sparknlp_ft.errors import ConfigError, DataError, UserError, nearest
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.tasks.base import Task
 from sparknlp_ft.text.windows import get_window
@@ -17,6 +17,10 @@ def check_before_cluster(command: str, config: Config) -> list[str]:
     Raises:
         UserError: The first thing that does not fit.
     """
+    if command == "package":
+        from sparknlp_ft.pipelines.package import check_package
+
+        return check_package(config)
     task = get_task(config.data.task)
     _check_window(config, task)
     _check_roles(config, task)
@@ -26,6 +30,8 @@ def check_before_cluster(command: str, config: Config) -> list[str]:
     if command == "train":
         found += _check_base(config)
         _check_metric(config, task)
+    if command == "compare":
+        found += _check_compare(config)
     return found
 
 
@@ -72,14 +78,51 @@ def _check_base(config: Config) -> list[str]:
 
 
 def _check_metric(config: Config, task: Task) -> None:
-    """Refuse a metric that the task has not: those it has are seen from two made-up rows."""
-    if config.train.metric is None:
-        return
+    if config.train.metric is not None:
+        _known_metric("train.metric", config.train.metric, task, [*_metric_names(task), "loss"])
+
+
+def compared_metric(config: Config) -> str:
+    """Return the validation metric that candidates are ordered by: of predictions, so never the loss.
+
+    Raises:
+        ConfigError: ``compare.measure`` is none of the task's.
+    """
+    task = get_task(config.data.task)
+    if config.compare.measure is not None:
+        _known_metric("compare.measure", config.compare.measure, task, _metric_names(task))
+        return config.compare.measure
+    return task.default_metric if config.train.metric in (None, "loss") else config.train.metric
+
+
+def _known_metric(setting: str, name: str, task: Task, names: list[str]) -> None:
+    if name not in names:
+        raise ConfigError(
+            f"{setting}: {name!r} is not a metric of task {task.name}.{nearest(name, names)} Valid: {', '.join(sorted(names))}"
+        )
+
+
+def _metric_names(task: Task) -> list[str]:
+    """Return the metrics that a task has, seen from two made-up rows."""
     values = {"label": ["a", "b"], "number": ["1", "2"], "texts": ['["a"]', '["b"]']}.get(task.target_kind, ["[]", "[]"])
     predictions = ["a", "b"] if task.target_kind == "texts" else values
-    names = sorted({*task.metrics(task.outcomes_of_values(values, list(predictions), ["a", "b"], [1, 1]), ["a", "b"]), "loss"})
-    if config.train.metric not in names:
-        raise ConfigError(
-            f"train.metric: {config.train.metric!r} is not a metric of task {task.name}.{nearest(config.train.metric, names)} "
-            f"Valid: {', '.join(names)}"
-        )
+    return sorted(task.metrics(task.outcomes_of_values(values, list(predictions), ["a", "b"], [1, 1]), ["a", "b"]))
+
+
+def _check_compare(config: Config) -> list[str]:
+    """Check the settings of all candidates. A base model that is not there is reported, and stops no other candidate."""
+    from sparknlp_ft.pipelines.candidates import candidates_of, search_space
+
+    task = get_task(config.data.task)
+    compared_metric(config)
+    search_space(config)
+    found = []
+    for candidate in candidates_of(config):
+        _check_window(candidate.config, task)
+        _check_metric(candidate.config, task)
+        try:
+            told = _check_base(candidate.config)
+        except UserError as error:
+            told = [f"will fail: {error}"]
+        found += [f"candidate {candidate.name}: {line}" for line in told]
+    return found

@@ -8,18 +8,17 @@ import hashlib
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparknlp_ft.config import Config
+from sparknlp_ft.config import Config, DataConfig
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.models.folder import load_meta
-from sparknlp_ft.scoring.engine import Engine
-from sparknlp_ft.scoring.udf import Loader, scoring_udf
+from sparknlp_ft.scoring.udf import Loader, Model, scoring_udf
 from sparknlp_ft.tables.session import is_local
 from sparknlp_ft.tasks import Task, get_task
 from sparknlp_ft.tracking.pyfunc import text_roles
@@ -38,7 +37,19 @@ class Deployment:
     task: Task
     labels: tuple[str, ...]
     text_roles: tuple[str, ...]
+    columns: dict[str, str]  #: role → column that a packaged model reads, where a table is not said to have another one
+    fields: str  #: prediction columns as DDL
     score: Callable[..., Column]  #: see ``scoring.udf.scoring_udf``
+
+    def reading(self, data: DataConfig, have: Sequence[str]) -> DataConfig:
+        """Return ``data`` with the model's own columns for roles that ``data.columns`` does not speak of.
+
+        Args:
+            data: The section.
+            have: Columns of the table.
+        """
+        own = {role: name for role, name in self.columns.items() if name in have or role not in have}
+        return data.model_copy(update={"columns": own | data.columns})
 
 
 def wanted_model(config: Config, store: Store) -> ModelRef:
@@ -69,7 +80,8 @@ def deploy(config: Config, spark: SparkSession, store: Store, model: ModelRef) -
         settings: dict[str, Any] = {"batch_tokens": score.batch_tokens, "precision": score.precision, "threads": score.threads}
         key = f"{store.uri} {model.uri} {model.run_id} {settings}"
         load: Loader = partial(_load, find=_ship(spark, downloaded, key), **settings)
-        yield Deployment(model, task, meta.labels, text_roles(meta, task.text_roles), scoring_udf(load, key, task))
+        score_columns = scoring_udf(load, key, task, meta.fields)
+        yield Deployment(model, task, meta.labels, text_roles(meta, task.text_roles), meta.columns, meta.fields, score_columns)
 
 
 def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
@@ -101,5 +113,5 @@ def _shipped(name: str) -> str:
     return SparkFiles.get(name)
 
 
-def _load(device: str | None, *, find: Callable[[], str], **settings: Any) -> Engine:
+def _load(device: str | None, *, find: Callable[[], str], **settings: Any) -> Model:
     return load_engine(device, downloaded=find(), **settings)

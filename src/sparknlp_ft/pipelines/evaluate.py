@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from sparknlp_ft.errors import ConfigError, DataError, nearest, shown
 from sparknlp_ft.pipelines.deployment import Deployment, deploy, wanted_model
 from sparknlp_ft.progress import log, step
 from sparknlp_ft.reports.confusion import confusion_matrix, draw, label_table
+from sparknlp_ft.scoring.ddl import fields
 from sparknlp_ft.scoring.incremental import SCORED, model_roles, partitions_for, with_scores
 from sparknlp_ft.scoring.rows import OK
 from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, resolve_roles, with_split
@@ -52,6 +54,7 @@ class Evaluation:
     table: pd.DataFrame | None = None  #: per label
     title: str = ""
     logged: str = ""
+    seconds: float = 0.0  #: of the scoring job, model loading included
 
     def __str__(self) -> str:
         shown = [*self.task.shown_metrics, *(name for name in sorted(self.metrics) if name not in self.task.shown_metrics)]
@@ -136,8 +139,9 @@ def evaluate_frame(frame: DataFrame, model: ModelRef, *, config: Config, spark: 
         DataError: No row has a label, or columns are missing.
     """
     with deploy(config, spark, store, model) as deployment:
-        roles = model_roles(resolve_roles(frame, config.data, deployment.task, need_target=True), deployment.text_roles)
-        groups = count_pairs(frame, roles, config, deployment)
+        data = deployment.reading(config.data, frame.columns)
+        roles = model_roles(resolve_roles(frame, data, deployment.task, need_target=True), deployment.text_roles)
+        groups, seconds = count_pairs(frame, roles, config, deployment)
     labelled = groups[groups["target"].notna()]
     if not labelled["count"].sum():
         of, role = f" of {title}" if title else "", deployment.task.target_role
@@ -165,22 +169,30 @@ def evaluate_frame(frame: DataFrame, model: ModelRef, *, config: Config, spark: 
         matrix=matrix,
         table=table,
         title=title,
+        seconds=seconds,
     )
 
 
-def count_pairs(frame: DataFrame, roles: Roles, config: Config, deployment: Deployment) -> pd.DataFrame:
-    """Return the number of rows by target, prediction and status: all that metrics need, whatever the table's size."""
+def count_pairs(frame: DataFrame, roles: Roles, config: Config, deployment: Deployment) -> tuple[pd.DataFrame, float]:
+    """Return the number of rows by target, prediction and status: all that metrics need, whatever the table's size; and the seconds."""
     assert roles.target is not None
     spark = frame.sparkSession
-    name, kind = deployment.task.prediction_fields.split()[:2]
+    name, kind = fields(deployment.task.prediction_fields)[0]
+    if (name, kind) not in fields(deployment.fields):
+        raise ConfigError(
+            f"model {deployment.model.display} cannot be evaluated: its own postprocess writes {deployment.fields!r}, and what is compared "
+            f"with the targets of {deployment.task.name} is {name!r}"
+        )
     predicted = F.col(SCORED)[name]
-    prediction = predicted if kind.rstrip(",") == "string" else F.to_json(predicted) if "<" in kind else predicted.cast("string")
+    prediction = predicted if kind == "string" else F.to_json(predicted) if "<" in kind else predicted.cast("string")
     rows = frame.withColumn("_target", KINDS[deployment.task.target_kind].value(frame, roles.target))
     partitions = config.score.partitions or partitions_for(frame.count(), slots(spark))
     scored = with_scores(rows, roles, deployment.score, partitions=partitions)
     pairs = scored.select(F.col("_target").alias("target"), prediction.alias("prediction"), F.col(SCORED)["status"].alias("status"))
+    start = time.monotonic()
     with spark_step(f"scoring with {deployment.model.display}", spark):
-        return pairs.groupBy("target", "prediction", "status").count().orderBy("target", "prediction", "status").toPandas()
+        groups = pairs.groupBy("target", "prediction", "status").count().orderBy("target", "prediction", "status").toPandas()
+    return groups, time.monotonic() - start
 
 
 def log_evaluation(store: Store, result: Evaluation, source: Pinned, split: str) -> str:

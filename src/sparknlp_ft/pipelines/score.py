@@ -104,7 +104,8 @@ def run_score(config: Config, spark: SparkSession) -> ScoreResult:
     target = find_target(config, spark, source)
     with deploy(config, spark, store, model) as deployment, files_present(source):
         rows = select_rows(read(spark, source), config)
-        roles = model_roles(resolve_roles(rows, config.data, deployment.task, need_target=False), deployment.text_roles)
+        data = deployment.reading(config.data, rows.columns)
+        roles = model_roles(resolve_roles(rows, data, deployment.task, need_target=False), deployment.text_roles)
         known = known_predictions(spark, target, rows, roles, deployment)
         with step("finding rows to score", spark):
             flagged = flag_stale(
@@ -139,8 +140,7 @@ def find_target(config: Config, spark: SparkSession, source: Pinned) -> Target:
         ConfigError: The source itself, at a version that is not its latest.
     """
     if config.score.output is None:
-        named = source.ref.value[:-1] + "_predictions`" if source.ref.kind == "name" else source.ref.value + "_predictions"
-        ref = TableRef(source.ref.kind, named)
+        ref = source.ref.beside("_predictions")
     else:
         ref = TableRef.parse(config.score.output, config.data.root)
     in_place = (ref.kind, ref.value) == (source.ref.kind, source.ref.value)
@@ -177,7 +177,7 @@ def known_predictions(spark: SparkSession, target: Target, rows: DataFrame, role
     Raises:
         DataError: The columns of predictions clash with the table's own, or the output is no predictions table.
     """
-    new = [*field_names(deployment.task.prediction_fields), *field_names(STATUS_FIELDS), *LINEAGE]
+    new = [*field_names(deployment.fields), *field_names(STATUS_FIELDS), *LINEAGE]
     if target.in_place:
         have = [name for name in rows.columns if name.lower() in {f"{target.prefix}{name}".lower() for name in new}]
         if have and f"{target.prefix}input_hash" not in rows.columns:
@@ -235,7 +235,7 @@ def prediction_columns(roles: Roles, target: Target, source: Pinned, by: Deploym
         "input_hash": F.col(INPUT_HASH),
         "scored_at": F.current_timestamp(),
     }
-    scored = {name: F.col(SCORED)[name] for name in (*field_names(by.task.prediction_fields), *field_names(STATUS_FIELDS))}
+    scored = {name: F.col(SCORED)[name] for name in (*field_names(by.fields), *field_names(STATUS_FIELDS))}
     return [*map(column, roles.key), *[value.alias(target.prefix + name) for name, value in (scored | lineage).items()]]
 
 

@@ -22,8 +22,9 @@ from sparknlp_ft.tables.session import is_local, slots
 from sparknlp_ft.tables.snapshot import build_snapshot
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.text.manifest import Manifest
+from sparknlp_ft.tracking.logged import log_model
 from sparknlp_ft.tracking.pyfunc import text_roles
-from sparknlp_ft.tracking.store import ModelRef, Run, connect, log_model, register, start_run
+from sparknlp_ft.tracking.store import ModelRef, Run, connect, register, start_run
 from sparknlp_ft.training.job import TrainJob, TrainResult
 from sparknlp_ft.training.launch import check_slots, launch
 
@@ -69,26 +70,35 @@ def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
         UserError: Configuration, table, model or cluster do not fit; says which and what to do.
         RankError: A rank failed for another reason.
     """
-    task, base = get_task(config.data.task), resolve_base(config.model)
+    base = resolve_base(config.model)
     source = pin(spark, TableRef.parse(config.data.table, config.data.root), config.data.version)
     check_slots(config.launch, slots(spark, wanted=config.launch.ranks))
-    manifest = build_snapshot(spark, source, config, task, base)
+    manifest = build_snapshot(spark, source, config, get_task(config.data.task), base)
     store = connect(config.tracking)
     with start_run(store, f"train {config.model_name}", tags=lineage(source, manifest)) as run:
-        run.log_settings(config.flat(), config.model_dump(mode="json"))
-        run.log_table(source.ref.display, table_id=source.table_id, table_version=source.version, path=source.ref.path)
-        job = make_job(config, spark, manifest, base)
-        with step(f"training on {config.launch.ranks} rank(s)", spark):
-            result = launch(job, config.launch, spark, slots=slots(spark), on_event=Follower(run, manifest, config))
+        result = fine_tune(run, config, spark, source=source, manifest=manifest, base=base)
         with step("logging and registering the model"):
-            roles = text_roles(load_meta(result.best_dir), task.text_roles)
-            logged = log_model(run, result.best_dir, text_roles=roles, example=example(roles))
-            model = register(store, logged, config.model_name, tags=lineage(source, manifest))
+            model = register(store, log_result(run, result), config.model_name, tags=lineage(source, manifest))
         verdict = judge(config, spark, store, source=source, manifest=manifest, model=model)
         run.log_metrics(verdict.as_metrics())
-    kept = close_run_folder(job.run_dir, run.run_id)
-    result = replace(result, best_dir=str(kept / Path(result.best_dir).name))
+    result = close_run_folder(result, run.run_id)
     return TrainOutcome(source, manifest, result, model, verdict, run.run_id)
+
+
+def fine_tune(run: Run, config: Config, spark: SparkSession, *, source: Pinned, manifest: Manifest, base: Path) -> TrainResult:
+    """Log settings and table to a run, start the ranks, and log what they tell while they work."""
+    run.log_settings(config.flat(), config.model_dump(mode="json"))
+    run.log_table(source.ref.display, table_id=source.table_id, table_version=source.version, path=source.ref.path)
+    job = make_job(config, spark, manifest, base)
+    with step(f"training on {config.launch.ranks} rank(s)", spark):
+        return launch(job, config.launch, spark, slots=slots(spark), on_event=Follower(run, manifest, config))
+
+
+def log_result(run: Run, result: TrainResult) -> ModelRef:
+    """Log the best model of a training to its run."""
+    meta = load_meta(result.best_dir)
+    roles = text_roles(meta, get_task(meta.task).text_roles)
+    return log_model(run, result.best_dir, text_roles=roles, example=example(roles))
 
 
 def lineage(source: Pinned, manifest: Manifest) -> dict[str, object]:
@@ -123,13 +133,14 @@ def make_job(config: Config, spark: SparkSession, manifest: Manifest, base: Path
     return TrainJob(str(run_dir), manifest.path, str(base_dir), config.model_dump(mode="json"), resume=True)
 
 
-def close_run_folder(run_dir: str, run_id: str) -> Path:
+def close_run_folder(result: TrainResult, run_id: str) -> TrainResult:
     """Rename a finished run's folder after its MLflow run, so that the same job can be run again from the start."""
-    target = Path(f"{run_dir}-{run_id[:8]}")
-    Path(run_dir).rename(target)
+    best = Path(result.best_dir)
+    kept = Path(f"{best.parent}-{run_id[:8]}")
+    best.parent.rename(kept)
     for name in ("base", "checkpoint"):
-        shutil.rmtree(target / name, ignore_errors=True)
-    return target
+        shutil.rmtree(kept / name, ignore_errors=True)
+    return replace(result, best_dir=str(kept / best.name))
 
 
 class Follower:

@@ -1,6 +1,7 @@
 """What cheap methods reach on the same rows: the yardstick that a fine-tuned transformer is held against.
 
-Works on plain lists on the driver: a baseline needs a sample, not the whole of a large table.
+Works on plain lists on the driver: a baseline needs a sample, not the whole of a large table. To add one, write its ``fit``
+and name it in ``METHODS``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparknlp_ft.errors import DataError
+from sparknlp_ft.reports.lexical import dictionary, lead, nearest_sentence
+from sparknlp_ft.reports.linear import logistic_regression, one_against_rest, ridge
+from sparknlp_ft.reports.methods import Method, Sample
+
+#: What ``Task.majority_outcomes`` answers everywhere: name and description. An empty summary is no baseline.
+CONSTANTS = {
+    "classification": ("majority", "always the most frequent label of train"),
+    "multi_label": ("majority", "always the most frequent label of train, alone"),
+    "regression": ("mean", "always the mean of train"),
+    "token_classification": ("nothing", "no entity is ever found"),
+    "question_answering": ("no answer", "always the empty answer"),
+}
+
+#: What is fitted, by task.
+METHODS: dict[str, tuple[Method, ...]] = {
+    "classification": (
+        Method("TF-IDF + logistic regression", "words and pairs of words; of pairs of texts also what they share", logistic_regression),
+    ),
+    "multi_label": (Method("TF-IDF + one-vs-rest", "a logistic regression per label, thresholds tuned on validation", one_against_rest),),
+    "regression": (Method("TF-IDF + ridge", "words and pairs of words; of pairs of texts also how alike they are", ridge),),
+    "token_classification": (
+        Method("dictionary", "phrases of train that mostly are entities, with their most frequent label", dictionary),
+    ),
+    "question_answering": (
+        Method("nearest sentence", "the sentence of the context that shares most words with the question", nearest_sentence),
+    ),
+    "summarization": (Method("lead sentence", "the first sentence of the text", lead),),
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +72,8 @@ def baselines(train: Sequence[tuple[str, str]], test: Sequence[tuple[str, str]],
         raise DataError(f"a baseline needs at least 2 labels in train, and found {labels[0]!r} alone")
     start = time.monotonic()
     majority = min(Counter(labels).items(), key=lambda item: (-item[1], item[0]))[0]
-    predicted = tfidf_predictions(texts, labels, test_texts, seed=seed)
+    rows = Sample([(text,) for text in texts], labels)
+    predicted = logistic_regression(rows, rows, sorted(set(labels)), seed).predict([(text,) for text in test_texts])
     from sklearn.metrics import accuracy_score, f1_score
 
     return Baseline(
@@ -55,23 +85,6 @@ def baselines(train: Sequence[tuple[str, str]], test: Sequence[tuple[str, str]],
         test_rows=len(test),
         seconds=time.monotonic() - start,
     )
-
-
-def tfidf_predictions(texts: Sequence[str], labels: Sequence[str], test_texts: Sequence[str], *, seed: int = 0) -> list[str]:
-    """Return the labels that TF-IDF over words and pairs of words, with logistic regression, gives to ``test_texts``."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from threadpoolctl import threadpool_limits
-
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, strip_accents="unicode"),
-        LogisticRegression(C=10.0, max_iter=1000, random_state=seed),
-    )
-    # The matrices are small: threads would spend their time waiting for each other, all the more on a busy machine.
-    with threadpool_limits(limits=1):
-        model.fit(list(texts), list(labels))
-    return [str(label) for label in model.predict(list(test_texts))]
 
 
 def _columns(rows: Sequence[tuple[str, str]], name: str) -> tuple[list[str], list[str]]:

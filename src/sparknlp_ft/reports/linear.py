@@ -18,7 +18,7 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u
 WORD = rf"(?u)[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w){{2,}}"
 
 #: Most words and pairs of words: more make fitting slow, and the rest is rare.
-MOST_FEATURES = 200_000
+MOST_FEATURES = 100_000
 #: Steps of the logistic regression. Beyond this many its quality no longer moves.
 STEPS = 200
 
@@ -106,7 +106,7 @@ def one_against_rest(train: Sample, validation: Sample, labels: Sequence[str], s
     thresholds = np.asarray([chosen[label] for label in labels])
 
     def predict(matrix: Any) -> list[str]:
-        return [json.dumps([labels[i] for i in np.flatnonzero(row)]) for row in scores(matrix) >= thresholds]
+        return [json.dumps([labels[i] for i in np.flatnonzero(row).tolist()]) for row in scores(matrix) >= thresholds]
 
     weights = np.concatenate([model.coef_ for model in models if model is not None] or [np.zeros((0, 1))])
     return _linear(features, weights, predict, thresholds="tuned on validation")

@@ -95,14 +95,15 @@ def _of(value: Any, *kinds: type) -> Any:
 
 
 def _number(value: Any) -> float:
-    _of(value, float, int, np.floating, np.integer)
+    if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
+        raise TypeError(f"a {type(value).__name__} where a number is expected")
     return float(value)
 
 
 def _whole(bits: int) -> Cast:
     def cast(value: Any) -> int:
         # A column of integers in which one is missing is a column of floats to pandas.
-        if isinstance(value, bool | np.bool_) or _number(value) != int(value):
+        if _number(value) != int(value):
             raise TypeError(f"a {type(value).__name__} where an integer is expected")
         if not -(2**bits) <= int(value) < 2**bits:
             raise ValueError(f"an integer that has no place in {bits + 1} bits")

@@ -78,7 +78,7 @@ class Processing:
         """
         if self.postprocess is None:
             return predictions
-        result = _called("postprocess", self.postprocess, frame, predictions)
+        result = _called("postprocess", self.postprocess, frame, predictions.infer_objects())
         declared = dict(ddl.fields(self.fields))
         if missing := [name for name in declared if name not in result.columns]:
             raise ProcessingError(f"postprocess returned no column {missing[0]!r}; package.output is {self.fields!r}")
@@ -99,7 +99,7 @@ class Processed:
         """Score rows as ``rows.score_rows`` does, through the functions."""
         frame = pd.DataFrame(dict(zip(self.processing.columns, map(list, texts), strict=True)), dtype=object)
         present = np.logical_and.reduce([present_texts(column) for column in texts])
-        prepared, errors = _guarded(self.processing.prepare, "preprocess", frame[present])
+        prepared, errors = _guarded(self.processing.prepare, "preprocess", frame.iloc[np.flatnonzero(present)])
         shown = prepared.reindex(frame.index)
         inputs = [[text if isinstance(text, str) else None for text in shown[name]] for name in self.processing.columns]
         scored = score_rows(self.engine, inputs, rows=rows)
@@ -107,11 +107,11 @@ class Processed:
         predictions = scored.loc[good].drop(columns=ddl.names(STATUS_FIELDS))
         finished, more = _guarded(self.processing.finish, "postprocess", prepared.loc[good], predictions)
         errors |= more
-        status = scored[ddl.names(STATUS_FIELDS)].copy()
-        for row, message in errors.items():
-            status.loc[row] = [ERROR, message, bool(status.loc[row, "truncated"])]
         columns = {name: _spread(finished.get(name), len(frame)) for name in ddl.names(self.processing.fields)}
-        return pd.DataFrame({**columns, **{name: status[name].to_numpy() for name in status}}, index=frame.index)
+        status = {name: scored[name].to_numpy().copy() for name in ddl.names(STATUS_FIELDS)}
+        for row, message in errors.items():
+            status["status"][row], status["error"][row] = ERROR, message
+        return pd.DataFrame({**columns, **status}, index=frame.index)
 
 
 def score_model(model: Engine | Processed, texts: Sequence[Sequence[str | None]], *, rows: Sequence[int] | None = None) -> pd.DataFrame:
@@ -129,9 +129,10 @@ def load_processing(file: str | Path, *, columns: Sequence[str], fields: str) ->
     found = {name: getattr(module, name, None) for name in FUNCTIONS}
     if not any(map(callable, found.values())):
         have = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        hint = next((near for name in have if (near := nearest(name, FUNCTIONS))), "")
         raise ConfigError(
-            f"package.processing: {str(file)!r} defines neither preprocess(frame) nor postprocess(frame, predictions)."
-            f"{nearest('preprocess', have) or nearest('postprocess', have)} It defines: {', '.join(have) or 'no function'}."
+            f"package.processing: {str(file)!r} defines neither preprocess(frame) nor postprocess(frame, predictions); it defines "
+            f"{', '.join(have) or 'no function'}.{hint}"
         )
     return Processing(tuple(columns), fields, **{name: value for name, value in found.items() if callable(value)})
 
@@ -150,28 +151,40 @@ def rehearse(processed: Processed, frame: pd.DataFrame, *, file: str) -> pd.Data
     Raises:
         ConfigError: A function raised or returned something else; says where.
     """
-    processing, step = processed.processing, FUNCTIONS[0]
+    processing = processed.processing
     try:
-        prepared = processing.prepare(frame)
-        scored = score_rows(processed.engine, [[t if isinstance(t, str) else None for t in prepared[name]] for name in processing.columns])
-        good = scored["status"] == OK
-        if not good.any():
-            raise ProcessingError(f"after preprocess no text of package.example can be scored: {scored['error'].iloc[0] or 'it is empty'}")
-        step = FUNCTIONS[1]
-        predictions = scored[good].drop(columns=ddl.names(STATUS_FIELDS))
-        whole = processing.finish(prepared[good.to_numpy()], predictions)
-        one = processing.finish(prepared[good.to_numpy()][:1], predictions[:1])
-        if len(whole) and repr(whole[:1].to_dict("records")) != repr(one.to_dict("records")):
-            raise ProcessingError("postprocess returns something else for a row by itself than for the row among others")
-    except UserError:
-        raise
+        _strictly(processed, frame)
     except ProcessingError as error:
         raise ConfigError(f"package.processing: {file!r}: {error}") from error
+    except UserError:
+        raise
     except Exception as error:  # whatever a user's function raises is the user's to mend
-        at = [line.lineno for line in traceback.extract_tb(error.__traceback__) if Path(line.filename).name == PROCESSING_FILE]
-        where = f"line {at[-1]}: " if at else ""
-        raise ConfigError(f"package.processing: {file!r}: {where}{step} raised {described(error)} on package.example") from error
+        at = [line for line in traceback.extract_tb(error.__traceback__) if Path(line.filename).name == PROCESSING_FILE]
+        if not at:
+            raise
+        where = f"line {at[-1].lineno}, in {at[-1].name}"
+        raise ConfigError(f"package.processing: {file!r}, {where}: {described(error)}, on the texts of package.example") from error
     return processed.score([frame[name].tolist() for name in processing.columns])
+
+
+def _strictly(processed: Processed, frame: pd.DataFrame) -> None:
+    processing, texts = processed.processing, list(processed.processing.columns)
+    prepared = processing.prepare(frame)
+    _compare("preprocess", prepared[texts], processing.prepare(frame[:1])[texts])
+    scored = score_rows(processed.engine, [[t if isinstance(t, str) else None for t in prepared[name]] for name in texts])
+    if (unfit := scored["status"] != OK).any():
+        at = int(np.flatnonzero(unfit)[0])
+        raise ProcessingError(f"text {at + 1} of package.example cannot be scored: {scored['error'][at] or 'no text is left of it'}")
+    predictions = scored.drop(columns=ddl.names(STATUS_FIELDS))
+    _compare("postprocess", processing.finish(prepared, predictions), processing.finish(prepared[:1], predictions[:1]))
+
+
+def _compare(name: str, whole: pd.DataFrame, one: pd.DataFrame) -> None:
+    if repr(whole[:1].to_dict("records")) != repr(one.to_dict("records")):
+        raise ProcessingError(
+            f"{name} makes something else of a row by itself than of the same row among others; batches are of any size, so what "
+            "becomes of a row may depend on that row alone"
+        )
 
 
 def _called(name: str, function: Function, *frames: pd.DataFrame) -> pd.DataFrame:
@@ -185,7 +198,7 @@ def _called(name: str, function: Function, *frames: pd.DataFrame) -> pd.DataFram
         raise ProcessingError(f"{name} returned {len(result)} rows for {size}; expected one for each, in any order under its index")
     if not result.index.is_unique or set(result.index) != set(range(size)):
         raise ProcessingError(f"{name} returned rows under an index of its own ({shown(result.index, 3)}); keep the frame's index")
-    return result.loc[range(size)].set_axis(index)
+    return result.loc[list(range(size))].set_axis(index)
 
 
 def _guarded(call: Function, name: str, *frames: pd.DataFrame) -> tuple[pd.DataFrame, dict[Any, str]]:
@@ -210,7 +223,7 @@ def _cast(name: str, values: pd.Series, kind: str) -> np.ndarray:
     for at, value in enumerate(values):
         try:
             result[at] = cast(value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ProcessingError(f"postprocess returned in column {name!r} ({kind}) {error}") from error
     return result
 
@@ -218,7 +231,7 @@ def _cast(name: str, values: pd.Series, kind: str) -> np.ndarray:
 def _spread(values: pd.Series | None, size: int) -> np.ndarray:
     """Put values at their rows, None elsewhere; element by element, so that numpy does not look into lists."""
     result = np.full(size, None, dtype=object)
-    for row, value in () if values is None else values.items():
+    for row, value in () if values is None else zip(values.index.tolist(), values, strict=True):
         result[row] = value
     return result
 

@@ -37,7 +37,7 @@ def score_rows(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: S
         columns are None where status is not 'ok'.
     """
     # NULL and blank are seen here; a text of which the tokenizer keeps nothing (control characters, say) by its tokens.
-    present = np.logical_and.reduce([_present(column) for column in texts])
+    present = np.logical_and.reduce([present_texts(column) for column in texts])
     numbers = np.flatnonzero(present)
     columns = [_take(column, numbers) for column in texts]
     seeds = None if rows is None else _take(rows, numbers)
@@ -62,7 +62,8 @@ def score_rows(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: S
     return result.assign(status=status, error=error, truncated=truncated)
 
 
-def _present(texts: Sequence[str | None]) -> np.ndarray:
+def present_texts(texts: Sequence[str | None]) -> np.ndarray:
+    """Return which texts there are, bool: neither None nor blank."""
     return np.fromiter((isinstance(text, str) and bool(text.strip()) for text in texts), dtype=bool, count=len(texts))
 
 
@@ -85,7 +86,7 @@ def _guarded(engine: Engine, columns: list[list[str]], seeds: list[int] | None) 
     except Exception as error:  # whatever a text does to a tokenizer or a network: it becomes a marked row
         if size == 1:
             nothing = np.full(1, None, dtype=object)
-            return [Scored(nothing, np.zeros(1, bool), np.zeros(1, np.int64), [_NO_OFFSETS])], [_described(error)]
+            return [Scored(nothing, np.zeros(1, bool), np.zeros(1, np.int64), [_NO_OFFSETS])], [described(error)]
         middle = size // 2
         halves = [(slice(None, middle)), (slice(middle, None))]
         results = [_guarded(engine, [column[half] for column in columns], seeds and seeds[half]) for half in halves]
@@ -110,7 +111,8 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([part if part.dtype != object else np.zeros((len(part), *usual.shape[1:]), usual.dtype) for part in parts])
 
 
-def _described(error: Exception) -> str:
+def described(error: Exception) -> str:
+    """Return an exception's kind and first line, short enough for a table of errors."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:ERROR_CHARS]
 

@@ -14,25 +14,29 @@ import numpy as np
 import pandas as pd
 
 from sparknlp_ft.scoring.engine import Engine
-from sparknlp_ft.scoring.rows import MENDED, OK, STATUS_FIELDS, score_rows
+from sparknlp_ft.scoring.processing import Processed, score_model
+from sparknlp_ft.scoring.rows import MENDED, OK, STATUS_FIELDS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
     from sparknlp_ft.tasks import Task
 
+#: What a worker holds: an engine, with the user's functions around it if the model has any.
+Model = Engine | Processed
+
 #: Makes the engine on a device (None: its own choice). Runs in the worker, so it must be picklable.
-Loader = Callable[[str | None], Engine]
+Loader = Callable[[str | None], Model]
 
 #: Rows and characters that are gathered before they are cut into batches: enough for batches of like lengths with
 #: little padding, little enough to hold.
 WINDOW_ROWS = 32_768
 WINDOW_CHARS = 64_000_000
 
-_ENGINES: dict[str, Engine] = {}
+_ENGINES: dict[str, Model] = {}
 
 
-def scoring_udf(loader: Loader, key: str, task: Task) -> Callable[..., Column]:
+def scoring_udf(loader: Loader, key: str, task: Task, fields: str | None = None) -> Callable[..., Column]:
     """Make the UDF that scores columns.
 
     It is declared non-deterministic: were it not, Spark might run it again for a filter, a sort or a second reference.
@@ -41,6 +45,7 @@ def scoring_udf(loader: Loader, key: str, task: Task) -> Callable[..., Column]:
         loader: Makes the engine; best a partial of an importable function.
         key: Names the engine: two UDFs with the same key share one per worker process.
         task: Its prediction fields become the struct's, followed by status, error and truncated.
+        fields: Prediction fields instead of the task's, for a model whose own functions make others.
 
     Returns:
         A function of columns: hash of the key (bigint), whether the text was mended (boolean), and one per text role;
@@ -51,7 +56,7 @@ def scoring_udf(loader: Loader, key: str, task: Task) -> Callable[..., Column]:
     def score(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         yield from score_batches(batches, loader, key)
 
-    schema = f"{task.prediction_fields}, {STATUS_FIELDS}"
+    schema = f"{fields or task.prediction_fields}, {STATUS_FIELDS}"
     return pandas_udf(score, schema).asNondeterministic()  # type: ignore[call-overload]
 
 
@@ -61,7 +66,7 @@ def score_batches(batches: Iterator[tuple[pd.Series, ...]], loader: Loader, key:
         engine = engine_of(loader, key)
         columns: list[pd.Series] = [pd.concat(parts, ignore_index=True) for parts in zip(*window, strict=True)]
         rows, mended = columns[:2]
-        result = score_rows(engine, [texts.to_list() for texts in columns[2:]], rows=rows.to_list())
+        result = score_model(engine, [texts.to_list() for texts in columns[2:]], rows=rows.to_list())
         noted = mended.to_numpy(dtype=bool) & (result["status"] == OK).to_numpy()
         result.loc[noted, "error"] = MENDED
         ends = np.cumsum([len(batch[0]) for batch in window])
@@ -84,7 +89,7 @@ def windows(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[list[tuple[pd.
         yield window
 
 
-def engine_of(loader: Loader, key: str) -> Engine:
+def engine_of(loader: Loader, key: str) -> Model:
     """Return this process's engine of that name; loads it at the first call, and lets another one go."""
     if key not in _ENGINES:
         # A worker is one process among many on its machine: tokenizers' own threads would only get in each other's way.

@@ -60,6 +60,10 @@ class TableRef:
     def display(self) -> str:
         return self.value
 
+    def beside(self, suffix: str) -> TableRef:
+        """Return the table of this name with a suffix, in the same place."""
+        return TableRef(self.kind, f"{self.value[:-1]}{suffix}`" if self.kind == "name" else self.value + suffix)
+
 
 def _name_parts(text: str) -> list[str]:
     """Split ``a.`b.c`.d`` into its parts; an empty list if it is not a name of one to three parts."""

@@ -133,8 +133,9 @@ class QuestionAnswering(Task):
         # With the threshold after the k smallest margins, those answer, and the others do not.
         answered = np.concatenate([[0.0], np.cumsum(outcomes["f1"][order])])
         silent = outcomes["none"].sum() - np.concatenate([[0.0], np.cumsum(outcomes["none"][order])])
-        best = int(np.argmax(answered + silent))
         margins = outcomes["margin"][order]
+        between = np.concatenate([[True], margins[:-1] < margins[1:], [True]])  # Equal margins cannot be told apart.
+        best = int(np.argmax(np.where(between, answered + silent, -1.0)))
         edges = np.concatenate([[margins[0] - 1], (margins[:-1] + margins[1:]) / 2, [margins[-1] + 1]])
         return {"none_margin": float(np.clip(edges[best], NEVER, -NEVER))}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,8 +17,11 @@ import pandas as pd
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.models.folder import ModelMeta, load_meta
 from sparknlp_ft.scoring.engine import Engine, load_engine
-from sparknlp_ft.scoring.rows import score_rows
+from sparknlp_ft.scoring.processing import Processed, load_processing, score_model
 from sparknlp_ft.tasks import get_task
+
+#: Before the names of predictions that would stand beside columns of the same names.
+PREFIX = "prediction_"
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,13 @@ class ModelOnDisk:
     def meta(self) -> ModelMeta:
         return load_meta(self.path)
 
-    def engine(self, **settings: Any) -> Engine:
-        """Load the engine; settings as in ``scoring.engine.load_engine``."""
-        return load_engine(self.path, **settings)
+    def engine(self, **settings: Any) -> Engine | Processed:
+        """Load the engine, with the user's functions around it if the model has any; settings as in ``scoring.engine.load_engine``."""
+        engine, file = load_engine(self.path, **settings), self.meta.extra.get("processing")
+        if file is None:
+            return engine
+        columns = [self.meta.columns[role] for role in text_roles(self.meta, ())]
+        return Processed(engine, load_processing(Path(self.path) / file, columns=columns, fields=self.meta.fields))
 
 
 class PyfuncModel:
@@ -42,35 +50,58 @@ class PyfuncModel:
         self.model = ModelOnDisk(path)
 
     @functools.cached_property
-    def _engine(self) -> Engine:
+    def engine(self) -> Engine | Processed:
         return self.model.engine()
 
     def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Score texts.
 
         Args:
-            frame: A column per text role (``text``, and ``text_pair`` for models of pairs); others are ignored. What is no
-                string counts as missing.
+            frame: A column per text role (``text``, and ``text_pair`` for models of pairs), or those that a packaged model was
+                given names for (``content``). What is no string counts as missing.
             params: Ignored; MLflow hands them to every model.
 
         Returns:
-            The task's prediction columns, ``status``, ``error`` and ``truncated``; order and index of ``frame`` kept.
+            The prediction columns, ``status``, ``error`` and ``truncated``; order and index of ``frame`` kept. A packaged model
+            puts them behind all columns of ``frame``, with ``prediction_`` before their names if ``frame`` has one of them.
 
         Raises:
             DataError: A text column is missing.
         """
-        roles = text_roles(self.model.meta, frame.columns)
-        missing = [role for role in roles if role not in frame.columns]
+        meta = self.model.meta
+        frame = _as_frame(frame)
+        roles = text_roles(meta, frame.columns)
+        columns = [meta.columns.get(role, role) for role in roles]
+        missing = [name for name in columns if name not in frame.columns]
         if missing:
             have = ", ".join(map(str, frame.columns))
-            raise DataError(f"column {missing[0]!r} is not in the input ({have}); this model reads {', '.join(roles)}")
-        texts = [[text if isinstance(text, str) else None for text in frame[role]] for role in roles]
-        result = score_rows(self._engine, texts)
-        return result.set_index(frame.index)
+            raise DataError(f"column {missing[0]!r} is not in the input ({have}); this model reads {', '.join(columns)}")
+        texts = [[text if isinstance(text, str) else None for text in frame[name]] for name in columns]
+        result = score_model(self.engine, texts).set_index(frame.index)
+        return _beside(frame, result) if meta.columns else result
 
     def get_raw_model(self) -> ModelOnDisk:
         """Return the model folder, from which a scoring worker makes an engine with its own settings."""
         return self.model
+
+
+def _as_frame(given: Any) -> pd.DataFrame:
+    """Return what was handed in as a frame: a packaged model is given a served request as it came, a list of records."""
+    if isinstance(given, pd.DataFrame):
+        return given
+    try:
+        return pd.DataFrame(given)
+    except ValueError as error:
+        raise DataError(f"the input is a {type(given).__name__} that makes no DataFrame ({error}); give a DataFrame or records") from error
+
+
+def _beside(frame: pd.DataFrame, result: pd.DataFrame) -> pd.DataFrame:
+    have = set(frame.columns)
+    if have & set(result.columns):
+        result = result.add_prefix(PREFIX)
+    if clash := sorted(have & set(result.columns)):
+        raise DataError(f"column {clash[0]!r} of the input is called like a prediction; rename it")
+    return pd.concat([frame, result], axis=1)
 
 
 def text_roles(meta: ModelMeta, available: Iterable[str]) -> tuple[str, ...]:

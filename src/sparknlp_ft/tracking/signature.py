@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from sparknlp_ft.scoring.ddl import fields
 from sparknlp_ft.scoring.rows import STATUS_FIELDS
 
 #: What loading and running the model needs.
@@ -29,18 +30,18 @@ def column_specs(ddl: str) -> list[dict[str, Any]]:
     Raises:
         ValueError: The DDL holds a type that MLflow signatures have no word for.
     """
-    return [{"name": name, "required": False, **_type(kind)} for name, kind in _fields(ddl, separator=" ")]
+    return [{"name": name, "required": False, **_type(kind)} for name, kind in fields(ddl)]
 
 
-def signature_of(text_roles: Sequence[str], prediction_fields: str) -> dict[str, str]:
+def signature_of(columns: Sequence[str], prediction_fields: str) -> dict[str, str]:
     """Return a model's signature as ``ModelSignature.from_dict`` takes it: texts in, predictions and status out."""
-    inputs = [{"name": role, "required": True, "type": "string"} for role in text_roles]
+    inputs = [{"name": name, "required": True, "type": "string"} for name in columns]
     return {"inputs": json.dumps(inputs), "outputs": json.dumps(column_specs(f"{prediction_fields}, {STATUS_FIELDS}"))}
 
 
-def requirements() -> list[str]:
+def requirements(more: Sequence[str] = ()) -> list[str]:
     """Return what the model needs, pinned to the installed versions (local build tags such as +cu130 left off)."""
-    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
+    return [f"{name}=={version(name).partition('+')[0]}" for name in dict.fromkeys([*REQUIREMENTS, *more])]
 
 
 def _type(kind: str) -> dict[str, Any]:
@@ -54,18 +55,6 @@ def _type(kind: str) -> dict[str, Any]:
     if head == "map" and inner.partition(",")[0].strip() == "string":
         return {"type": "map", "values": _type(inner.partition(",")[2])}
     if head == "struct":
-        fields = _fields(inner, separator=":")
-        return {"type": "object", "properties": {name: {"required": False, **_type(value)} for name, value in fields}}
+        inside = fields(inner, separator=":")
+        return {"type": "object", "properties": {name: {"required": False, **_type(value)} for name, value in inside}}
     raise ValueError(f"type {kind!r} has no place in an MLflow signature")
-
-
-def _fields(text: str, *, separator: str) -> list[tuple[str, str]]:
-    """Split at the commas outside of angle brackets, then each part into name and type."""
-    parts, depth, start = [], 0, 0
-    for at, character in enumerate(text):
-        depth += {"<": 1, ">": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            parts.append(text[start:at])
-            start = at + 1
-    named = (part.strip().partition(separator) for part in [*parts, text[start:]])
-    return [(name.strip(), kind.strip()) for name, _, kind in named]

@@ -1,4 +1,4 @@
-"""The one file that knows MLflow: where the store is, runs, the logged model, the registry.
+"""MLflow: where the store is, runs, the registry, a model's files. How a model is logged stands in ``logged``.
 
 Only the driver calls ``connect`` and what follows from it. A scoring worker calls ``load_engine`` alone, with a local
 folder, which reads files and talks to no server.
@@ -11,7 +11,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,16 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.config import TrackingConfig
 from sparknlp_ft.errors import ConfigError, ModelError
-from sparknlp_ft.models.folder import load_meta
-from sparknlp_ft.tasks import get_task
 from sparknlp_ft.tracking.addresses import param_value, sqlite_file, store_uri, without_password, without_secrets
-from sparknlp_ft.tracking.signature import requirements, signature_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
 
     from sparknlp_ft.scoring.engine import Engine
+    from sparknlp_ft.scoring.processing import Processed
 
 #: Name of the model among a run's outputs: ``runs:/ID/model``.
 MODEL_NAME = "model"
@@ -178,7 +175,7 @@ def connect(tracking: TrackingConfig, *, cwd: str | Path | None = None) -> Store
 
 @contextmanager
 def start_run(store: Store, name: str, *, tags: Mapping[str, object] | None = None, system_metrics: bool = True) -> Iterator[Run]:
-    """Open a run; it ends as FINISHED, or as FAILED if the block raises.
+    """Open a run; it ends as FINISHED, or as FAILED if the block raises. One opened within another is that one's child.
 
     Args:
         store: The store.
@@ -190,7 +187,9 @@ def start_run(store: Store, name: str, *, tags: Mapping[str, object] | None = No
 
     mlflow.set_system_metrics_sampling_interval(5)
     texts = {key: str(value) for key, value in (tags or {}).items()}
-    with mlflow.start_run(experiment_id=store.experiment_id, run_name=name, tags=texts, log_system_metrics=system_metrics) as active:
+    with mlflow.start_run(
+        experiment_id=store.experiment_id, run_name=name, tags=texts, log_system_metrics=system_metrics, nested=True
+    ) as active:
         run = Run(store, active.info.run_id)
         try:
             yield run
@@ -203,41 +202,6 @@ def open_run(store: Store, run_id: str) -> Run:
     return Run(store, run_id)
 
 
-def log_model(run: Run, model_dir: str | Path, *, text_roles: Sequence[str], example: pd.DataFrame) -> ModelRef:
-    """Log a model folder as a pyfunc: code, pinned requirements, signature, input example; nothing pickled.
-
-    MLflow would prove the example by loading the model in a served form (12 s, nearly all of it imports); here it is
-    checked against the signature alone. That the model loads and predicts is shown when it is scored with.
-
-    Args:
-        run: The run the model belongs to.
-        model_dir: What ``save_model`` wrote.
-        text_roles: Columns the model reads.
-        example: A few rows with those columns. They are stored with the model: give no confidential text.
-    """
-    from mlflow.models import Model, ModelSignature
-
-    from sparknlp_ft import __file__ as package
-
-    meta = load_meta(model_dir)
-    info = Model.log(
-        artifact_path=None,
-        name=MODEL_NAME,
-        flavor=_PlainPyfunc,
-        flavor_name="python_function",
-        run_id=run.run_id,
-        loader_module="sparknlp_ft.tracking.pyfunc",
-        data_path=str(model_dir),
-        code_paths=[str(Path(package).parent)],
-        pip_requirements=requirements(),
-        signature=ModelSignature.from_dict(signature_of(text_roles, get_task(meta.task).prediction_fields)),
-        input_example=example[list(text_roles)],
-        validate_serving_input=False,
-        metadata={"task": meta.task, "labels": len(meta.labels)},
-    )
-    return ModelRef(f"runs:/{run.run_id}/{MODEL_NAME}", run.run_id, run.run_id, info.model_uri)
-
-
 def register(store: Store, model: ModelRef, name: str, *, tags: Mapping[str, object] | None = None) -> ModelRef:
     """Make a logged model a version of the registered model ``name``; moves no alias."""
     import mlflow
@@ -247,7 +211,7 @@ def register(store: Store, model: ModelRef, name: str, *, tags: Mapping[str, obj
 
 
 def set_alias(store: Store, model: ModelRef, alias: str) -> None:
-    """Point an alias at a registered version. Only the gate calls this, once the version has proved better."""
+    """Point an alias at a registered version: the gate's to do once the version has proved better, or the user's own wish."""
     store.client.set_registered_model_alias(model.name, alias, model.version)
 
 
@@ -296,8 +260,8 @@ def model_folder(downloaded: str | Path) -> Path:
     return Path(downloaded) / conf["data"]
 
 
-def load_engine(device: str | None = None, *, downloaded: str, **settings: Any) -> Engine:
-    """Load a downloaded MLflow model and return its engine: what a scoring worker calls.
+def load_engine(device: str | None = None, *, downloaded: str, **settings: Any) -> Engine | Processed:
+    """Load a downloaded MLflow model and return its engine, with the user's functions around it: what a scoring worker calls.
 
     Args:
         device: Where to compute; None: the engine's choice.
@@ -316,16 +280,6 @@ def quiet_mlflow() -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # Read when mlflow is imported, which sets the levels anew.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-class _PlainPyfunc:
-    """The pyfunc flavor for ``Model.log``, which hands ``validate_serving_input`` on to it; MLflow's own refuses that."""
-
-    @staticmethod
-    def save_model(path: str, mlflow_model: Any, validate_serving_input: bool, **settings: Any) -> None:
-        import mlflow.pyfunc
-
-        mlflow.pyfunc.save_model(path=path, mlflow_model=mlflow_model, **settings)
 
 
 def _registered(name: str, look_up: Callable[[], Any]) -> ModelRef | None:

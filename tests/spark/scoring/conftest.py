@@ -12,6 +12,7 @@ import pytest
 
 from sparknlp_ft.config import Config, TrackingConfig
 from sparknlp_ft.tracking import store
+from sparknlp_ft.tracking.logged import log_model
 from tests.tiny import tiny_classifier_dir, tiny_texts
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> TrackingConfig:
         with store.start_run(connected, f"seed {seed}", system_metrics=False) as run:
             model = tiny_classifier_dir(folder / str(seed), LABELS, seed=seed)
             example = pd.DataFrame({"text": ["a text"]})
-            version = store.register(connected, store.log_model(run, model, text_roles=("text",), example=example), "tiny")
+            version = store.register(connected, log_model(run, model, text_roles=("text",), example=example), "tiny")
         if seed == 0:
             store.set_alias(connected, version, "champion")
     return tracking

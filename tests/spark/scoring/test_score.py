@@ -10,9 +10,9 @@ from pyspark.sql import functions as F
 from sparknlp_ft.errors import ConfigError, DataError, ModelError
 from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.scoring.engine import load_engine
+from sparknlp_ft.tasks import base as tasks
 from sparknlp_ft.tracking import store
 from sparknlp_ft.tracking.registry import resolve_model
-from sparknlp_ft.tasks import Rows
 from tests.spark.scoring.conftest import Lake
 
 Rows = Callable[[int], list[tuple]]
@@ -63,7 +63,7 @@ def test_predictions_are_those_of_the_engine(lake: Lake, support: Rows, tmp_path
     connected = store.connect(lake.tracking)
     folder = store.model_folder(store.download_model(connected, resolve_model(connected, "tiny/1"), lake.root / "model"))
     engine = load_engine(folder, precision="float32", device="cpu")
-    expected = engine.task.decode(engine.predict([row[1] for row in rows]).results, Rows([]), engine.setup)
+    expected = engine.task.decode(engine.predict([row[1] for row in rows]).results, tasks.Rows([]), engine.setup)
     found = {row["id"]: row for row in lake.read("support_predictions").collect()}
     for i, row in expected.iterrows():
         assert found[i]["label"] == row["label"]

@@ -14,6 +14,7 @@ import pytest
 from sparknlp_ft.config import Config, TrackingConfig
 from sparknlp_ft.errors import ModelError
 from sparknlp_ft.tracking import store
+from sparknlp_ft.tracking.logged import log_model
 from sparknlp_ft.tracking.registry import resolve_model
 from tests.tiny import tiny_classifier_dir, tiny_texts
 
@@ -29,7 +30,7 @@ def connected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[store.Store]
 def logged(connected: store.Store, tmp_path_factory: pytest.TempPathFactory) -> store.ModelRef:
     folder = tiny_classifier_dir(tmp_path_factory.mktemp("model"))
     with store.start_run(connected, "a model", system_metrics=False) as run:
-        return store.log_model(run, folder, text_roles=("text",), example=TEXTS)
+        return log_model(run, folder, text_roles=("text",), example=TEXTS)
 
 
 @pytest.fixture(scope="module")

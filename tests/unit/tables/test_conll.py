@@ -12,7 +12,7 @@ from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.tables.conll import conll_records, entities_of
 from sparknlp_ft.tables.files import BadRecord, Part
 
-SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 KINDS = st.sampled_from(["PER", "LOC", "creative-work"])
 TAGS = st.one_of(st.just("O"), st.builds("{}-{}".format, st.sampled_from("BIESLU"), KINDS))
 # Any characters but those that part columns and lines.

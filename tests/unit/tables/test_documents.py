@@ -14,7 +14,7 @@ from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.tables import documents
 from sparknlp_ft.tables.files import BadRecord, Part
 
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 READERS = {"json": documents.json_objects, "squad": documents.squad_records, "snips": documents.snips_records}
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3), max_leaves=5

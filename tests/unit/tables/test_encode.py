@@ -30,7 +30,7 @@ def batches(rows: Sequence[tuple], sizes: int) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([pa.array(one, kind) for one, kind in zip(columns, types, strict=True)], list(names))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(counts=st.lists(st.integers(0, 25), min_size=1, max_size=5), sizes=st.integers(1, 30), pairs=st.booleans())
 def test_files_hold_the_rows_whatever_the_batches(
     tmp_path_factory: pytest.TempPathFactory, counts: list[int], sizes: int, pairs: bool

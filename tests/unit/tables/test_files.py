@@ -17,7 +17,7 @@ from sparknlp_ft.errors import DataError
 from sparknlp_ft.tables import files
 from sparknlp_ft.tables.files import BadRecord, Part
 
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 # Any text that UTF-8 can hold (no lone surrogates); CSV keeps all of it inside quotes.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

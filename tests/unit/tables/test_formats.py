@@ -15,7 +15,7 @@ from sparknlp_ft.tables import formats
 from sparknlp_ft.tables.files import BadRecord, list_files, parts_of
 from sparknlp_ft.tables.shape import kept_values, label_names
 
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 FIELDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=8)
 
 

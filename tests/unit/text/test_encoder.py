@@ -17,7 +17,7 @@ texts = st.lists(st.sampled_from([*WORDS, "new"]), max_size=25).map(" ".join)
 
 
 @pytest.mark.parametrize("family", TEMPLATES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=texts)
 def test_single_text_is_encoded_as_the_tokenizer_does(family: str, text: str) -> None:
     encoder = ENCODERS[family]
@@ -30,7 +30,7 @@ def test_single_text_is_encoded_as_the_tokenizer_does(family: str, text: str) ->
 
 
 @pytest.mark.parametrize("family", TEMPLATES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=texts, second=texts)
 def test_pairs_that_fit_are_encoded_as_the_tokenizer_does(family: str, first: str, second: str) -> None:
     encoder = ENCODERS[family]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparknlp_ft.config import TextConfig, TrainConfig
@@ -70,7 +70,6 @@ def in_memory(files: list[list[list[int]]]) -> Manifest:
 LANES = st.lists(st.lists(st.lists(st.integers(0, 40), max_size=3), max_size=3), min_size=4, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
 @given(LANES, st.integers(1, 5), st.sampled_from([1, 10, 100_000]), st.integers(0, 3))
 def test_any_number_of_ranks_gives_the_same_global_batches_and_every_row_once(
     files: list[list[list[int]]], per_lane: int, shuffle_rows: int, epoch: int

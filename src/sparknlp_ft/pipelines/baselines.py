@@ -1,0 +1,155 @@
+"""The cheap baselines on a pinned table: fitted on a sample of train on the driver, measured on all validation and test rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyspark.sql import functions as F
+
+from sparknlp_ft.config import Config
+from sparknlp_ft.errors import UserError
+from sparknlp_ft.pipelines.evaluate import split_rows
+from sparknlp_ft.progress import log, step
+from sparknlp_ft.reports.baseline import CONSTANTS, METHODS
+from sparknlp_ft.reports.leaderboard import BASELINE, Entry
+from sparknlp_ft.reports.methods import Fitted, Method, Sample
+from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, clean_text, column, resolve_roles
+from sparknlp_ft.tables.delta import Pinned, files_present
+from sparknlp_ft.tables.snapshot import Survey, survey
+from sparknlp_ft.tables.targets import KINDS
+from sparknlp_ft.tables.watch import spark_step
+from sparknlp_ft.tasks import Task, get_task
+from sparknlp_ft.tasks.base import Outcomes
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+#: Rows and characters that a baseline is fitted on, at most: what the driver holds and fits in well under a minute.
+MOST_ROWS = 50_000
+MOST_CHARS = 20_000_000
+#: Rows that are predicted at a time.
+CHUNK = 4096
+
+_CLASSES = 1_000_000
+
+
+def run_baselines(config: Config, spark: SparkSession, source: Pinned) -> list[Entry]:
+    """Fit and measure the baselines of the table's task.
+
+    Raises:
+        DataError: The table does not keep the contract.
+    """
+    task = get_task(config.data.task)
+    with files_present(source), spark_step("checking labels and splits", spark):
+        rows = split_rows(config, spark, source)
+        roles = resolve_roles(rows, config.data, task, need_target=True)
+        found = survey(rows, roles, config, task)
+        assert roles.target is not None
+        texts = [F.coalesce(clean_text(column(name)), F.lit("")).alias(f"text_{i}") for i, (_, name) in enumerate(roles.texts)]
+        target = KINDS[task.target_kind].value(rows, roles.target).alias("target")
+        row = F.xxhash64(*[column(name) for name in roles.key]).alias("row")
+        labelled = rows.select(column(SPLIT), row, target, *texts).where(F.col("target").isNotNull())
+        train, note = _sample(labelled, TRAIN)
+        validation, _ = _sample(labelled, VALIDATION)
+    fitted: list[tuple[Method, Fitted, float]] = []
+    failed: list[Entry] = []
+    for method in METHODS[task.name]:
+        start = time.monotonic()
+        try:
+            with step(f"baseline {method.name}, {len(train):,} rows"):
+                one = method.fit(train, validation, found.labels, config.train.seed)
+            fitted.append((method, one, time.monotonic() - start))
+        except UserError as error:
+            log.warning("baseline %s failed: %s", method.name, error)
+            failed.append(Entry(method.name, BASELINE, error=str(error)))
+    splits = [split for split in (VALIDATION, TEST) if found.rows.get(split)]
+    with files_present(source):
+        measured = {split: _measure(labelled, split, task, found, [one for _, one, _ in fitted]) for split in splits}
+    return [*_entries(task, fitted, measured, note), *failed]
+
+
+def _sample(labelled: DataFrame, split: str) -> tuple[Sample, str]:
+    """Rows of a split with all their texts, in the order of their keys' hashes; and what to say where they are not all."""
+    texts = [name for name in labelled.columns if name.startswith("text_")]
+    blank = F.least(*[F.length(F.trim(name)) for name in texts]) if len(texts) > 1 else F.length(F.trim(texts[0]))
+    rows = labelled.where((F.col(SPLIT) == split) & (blank > 0))
+    total = rows.agg(F.count("*"), F.sum(sum((F.length(name) for name in texts), F.lit(0)))).first()
+    assert total is not None
+    share = min(1.0, MOST_ROWS / max(total[0], 1), MOST_CHARS / max(total[1] or 0, 1))
+    if share < 1:
+        rows = rows.where(F.pmod(F.xxhash64("row", F.lit("sample")), F.lit(_CLASSES)) < int(share * _CLASSES))
+    frame = rows.select("row", "target", *texts).toPandas().sort_values("row", kind="stable")
+    sample = Sample(list(zip(*[frame[name] for name in texts], strict=True)), frame["target"].tolist())
+    return sample, f"fitted on {len(sample):,} of {total[0]:,} rows" if share < 1 else ""
+
+
+def _measure(
+    labelled: DataFrame, split: str, task: Task, found: Survey, methods: Sequence[Fitted]
+) -> tuple[dict[str, float], list[tuple[dict[str, float], float]]]:
+    """Metrics of the constant baseline, and metrics and rows per second of each method, on all rows of a split.
+
+    Rows come a part at a time, and what is kept of them are their outcomes. A row without text has no prediction, as it has
+    none from a model.
+    """
+    seconds = [0.0] * len(methods)
+    parts: list[list[Outcomes]] = [[] for _ in range(1 + len(methods))]
+    rows = 0
+    with step(f"baselines on {split} rows"):
+        for texts, targets in _chunks(labelled, split):
+            rows += len(targets)
+            some = [i for i, row in enumerate(texts) if all(text.strip() for text in row)]
+            empty: list[str | None] = [None] * len(targets)
+            outcomes = task.outcomes_of_values(targets, empty, found.labels, [1] * len(targets))
+            parts[0].append(task.majority_outcomes(outcomes, found.label_counts, found.labels))
+            for number, method in enumerate(methods):
+                start = time.monotonic()
+                given = dict(zip(some, method.predict([texts[i] for i in some]), strict=True))
+                seconds[number] += time.monotonic() - start
+                predictions = [given.get(i) for i in range(len(targets))]
+                parts[1 + number].append(task.outcomes_of_values(targets, predictions, found.labels, [1] * len(targets)))
+        constant, *results = [task.metrics(_joined(one), found.labels) for one in parts]
+    return constant, [(result, rows / max(spent, 1e-9)) for result, spent in zip(results, seconds, strict=True)]
+
+
+def _chunks(labelled: DataFrame, split: str) -> Iterator[tuple[list[tuple[str, ...]], list[str]]]:
+    texts = [name for name in labelled.columns if name.startswith("text_")]
+    rows = labelled.where(F.col(SPLIT) == split).select("target", *texts).toLocalIterator()
+    while chunk := list(islice(rows, CHUNK)):
+        yield [tuple(row[1:]) for row in chunk], [row[0] for row in chunk]
+
+
+def _joined(parts: Sequence[Outcomes]) -> Outcomes:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _entries(
+    task: Task,
+    fitted: Sequence[tuple[Method, Fitted, float]],
+    measured: dict[str, tuple[dict[str, float], list[tuple[dict[str, float], float]]]],
+    note: str,
+) -> list[Entry]:
+    validation, test = measured[VALIDATION], measured.get(TEST)
+    entries = []
+    if task.name in CONSTANTS:
+        name, about = CONSTANTS[task.name]
+        entries.append(Entry(name, BASELINE, validation[0], test[0] if test else {}, settings={"method": about}))
+    for i, (method, one, seconds) in enumerate(fitted):
+        entries.append(
+            Entry(
+                method.name,
+                BASELINE,
+                validation[1][i][0],
+                test[1][i][0] if test else {},
+                parameters=one.parameters,
+                size_mb=one.size / 1e6,
+                training_seconds=seconds,
+                scoring_rows_per_second=(test or validation)[1][i][1],
+                settings={"method": method.about, **one.settings},
+                note=note,
+            )
+        )
+    return entries

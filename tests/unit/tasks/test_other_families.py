@@ -1,0 +1,89 @@
+"""Multi-label, regression and summarization: metrics by hand or by scikit-learn, thresholds, scaling."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from sparknlp_ft.config import Config
+from sparknlp_ft.errors import DataError
+from sparknlp_ft.tasks import Rows, Setup, get_task
+from sparknlp_ft.tasks.summarization import WordTokenizer
+
+LABELS = ("a", "b", "c")
+CONFIG = Config.model_validate({"data": {"table": "t"}})
+multi, regression, summarization = get_task("multi_label"), get_task("regression"), get_task("summarization")
+label_sets = st.lists(st.sampled_from(LABELS), unique=True).map(sorted)
+
+
+@given(st.lists(st.tuples(label_sets, label_sets, st.integers(1, 4)), min_size=1, max_size=20))
+def test_multi_label_metrics_are_scikit_learns(rows: list[tuple[list[str], list[str], int]]) -> None:
+    targets, predictions, weights = zip(*rows, strict=True)
+    outcomes = multi.outcomes_of_values([json.dumps(t) for t in targets], [json.dumps(p) for p in predictions], LABELS, weights)
+    metrics = multi.metrics(outcomes, LABELS)
+    hot = [np.repeat([[label in one for label in LABELS] for one in side], weights, axis=0) for side in (targets, predictions)]
+    assert metrics["f1_micro"] == pytest.approx(f1_score(*hot, average="micro", zero_division=0))
+    present = np.flatnonzero(hot[0].any(axis=0))
+    if len(present):
+        assert metrics["f1_macro"] == pytest.approx(f1_score(*hot, labels=present, average="macro", zero_division=0))
+
+
+@given(st.integers(0, 2**31), st.integers(1, 40))
+def test_tuned_thresholds_never_lower_a_labels_f1(seed: int, rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    outcomes = {"target": rng.integers(0, 2, (rows, 3)).astype(np.uint8), "score": rng.random((rows, 3)).astype(np.float32)}
+    tuned = multi.tune(outcomes, LABELS)["thresholds"]
+    for i, label in enumerate(LABELS):
+
+        def f1(threshold: float, i: int = i) -> float:
+            return float(f1_score(outcomes["target"][:, i], outcomes["score"][:, i] >= threshold, zero_division=0))
+
+        assert f1(tuned[label]) >= f1(0.5)
+
+
+def test_thresholds_decide_what_is_predicted() -> None:
+    logits = np.asarray([[0.0, 1.0, -3.0]], dtype=np.float32)
+    assert multi.decode(logits, Rows([]), Setup(LABELS))["labels"].tolist() == [["a", "b"]]
+    assert multi.decode(logits, Rows([]), Setup(LABELS, {"thresholds": {"a": 0.6, "c": 0.04}}))["labels"].tolist() == [["b", "c"]]
+
+
+def test_a_missed_label_that_the_model_does_not_know_counts() -> None:
+    outcomes = multi.outcomes_of_values(['["a", "new"]'], ['["a"]'], LABELS, [1])
+    assert multi.metrics(outcomes, LABELS)["recall_micro"] == 0.5
+
+
+def test_an_unknown_label_is_refused_in_training() -> None:
+    with pytest.raises(DataError, match="'bb'.*Did you mean 'b'"):
+        multi.encode_targets(['["bb"]'], LABELS)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))
+def test_regression_scales_and_unscales(values: list[float]) -> None:
+    sums = {"rows": float(len(values)), "sum": sum(values), "squares": sum(v * v for v in values)}
+    settings = regression.settings(CONFIG, sums, len(values))
+    assert settings["deviation"] > 0
+    packed = regression.encode_targets([str(v) for v in values], ())
+    assert [regression.decode_target(one) for one in packed] == values
+    results = np.asarray([[(v - settings["mean"]) / settings["deviation"]] for v in values])
+    found = regression.decode(results, Rows([]), Setup((), settings))["prediction"]
+    assert found.tolist() == pytest.approx(values, rel=1e-6, abs=1e-6 * max(1.0, max(map(abs, values))))
+
+
+def test_regression_metrics_by_hand() -> None:
+    outcomes = regression.outcomes_of_values(["1", "2", "3"], ["2", "4", None], (), [1, 1, 2])
+    metrics = regression.metrics(outcomes, ())
+    assert metrics["mse"] == pytest.approx((1 + 4 + 2 * 0.75**2) / 4)  # the mean, 2.25, stands in for what is missing
+    constant = regression.metrics({"target": np.arange(3.0), "prediction": np.ones(3)}, ())
+    assert constant["pearson"] == constant["spearman"] == 0.0
+
+
+def test_rouge_takes_the_best_reference_in_any_script() -> None:
+    outcomes = summarization.outcomes_of_values(['["the cat sat", "a dog"]', '["кот сидел"]'], ["a dog", "кот"], (), [1, 1])
+    metrics = summarization.metrics(outcomes, ())
+    assert metrics["rouge1"] == pytest.approx((1 + 2 / 3) / 2)
+    assert WordTokenizer().tokenize("Don't_stop, 2 日本") == ["don", "t", "stop", "2", "日本"]
