@@ -35,7 +35,8 @@ FORMAT = 1
 #: Settings of transformers configurations that are dropout probabilities, over the architectures.
 DROPOUT_SETTINGS = (
     "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout", "attention_dropout",
-    "seq_classif_dropout", "pooler_dropout", "embedding_dropout", "mlp_dropout", "classifier_dropout_prob", "dropout_rate", "summary_last_dropout",
+    "seq_classif_dropout", "pooler_dropout", "embedding_dropout", "mlp_dropout", "classifier_dropout_prob",
+    "dropout_rate", "summary_last_dropout",
 )  # fmt: skip
 
 

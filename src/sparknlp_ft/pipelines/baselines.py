@@ -17,7 +17,7 @@ from sparknlp_ft.progress import log, step
 from sparknlp_ft.reports.baseline import CONSTANTS, METHODS
 from sparknlp_ft.reports.leaderboard import BASELINE, Entry
 from sparknlp_ft.reports.methods import Fitted, Method, Sample
-from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, clean_text, column, resolve_roles
+from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, clean_text, column, is_blank, resolve_roles
 from sparknlp_ft.tables.delta import Pinned, files_present
 from sparknlp_ft.tables.snapshot import Survey, survey
 from sparknlp_ft.tables.targets import KINDS
@@ -53,8 +53,7 @@ def run_baselines(config: Config, spark: SparkSession, source: Pinned) -> list[E
         target = KINDS[task.target_kind].value(rows, roles.target).alias("target")
         row = F.xxhash64(*[column(name) for name in roles.key]).alias("row")
         labelled = rows.select(column(SPLIT), row, target, *texts).where(F.col("target").isNotNull())
-        train, note = _sample(labelled, TRAIN)
-        validation, _ = _sample(labelled, VALIDATION)
+        (train, note), (validation, _) = _samples(labelled, (TRAIN, VALIDATION))
     fitted: list[tuple[Method, Fitted, float]] = []
     failed: list[Entry] = []
     for method in METHODS[task.name]:
@@ -72,19 +71,31 @@ def run_baselines(config: Config, spark: SparkSession, source: Pinned) -> list[E
     return [*_entries(task, fitted, measured, note), *failed]
 
 
-def _sample(labelled: DataFrame, split: str) -> tuple[Sample, str]:
-    """Rows of a split with all their texts, in the order of their keys' hashes; and what to say where they are not all."""
-    texts = [name for name in labelled.columns if name.startswith("text_")]
-    blank = F.least(*[F.length(F.trim(name)) for name in texts]) if len(texts) > 1 else F.length(F.trim(texts[0]))
-    rows = labelled.where((F.col(SPLIT) == split) & (blank > 0))
-    total = rows.agg(F.count("*"), F.sum(sum((F.length(name) for name in texts), F.lit(0)))).first()
-    assert total is not None
-    share = min(1.0, MOST_ROWS / max(total[0], 1), MOST_CHARS / max(total[1] or 0, 1))
-    if share < 1:
-        rows = rows.where(F.pmod(F.xxhash64("row", F.lit("sample")), F.lit(_CLASSES)) < int(share * _CLASSES))
-    frame = rows.select("row", "target", *texts).toPandas().sort_values("row", kind="stable")
-    sample = Sample(list(zip(*[frame[name] for name in texts], strict=True)), frame["target"].tolist())
-    return sample, f"fitted on {len(sample):,} of {total[0]:,} rows" if share < 1 else ""
+def _samples(labelled: DataFrame, splits: Sequence[str]) -> list[tuple[Sample, str]]:
+    """Rows of each split with all their texts, in the order of their keys' hashes; and what to say where they are not all."""
+    texts = _text_columns(labelled)
+    filled = F.lit(True)
+    for name in texts:
+        filled = filled & ~is_blank(F.col(name))
+    rows = labelled.where(filled & F.col(SPLIT).isin(*splits))
+    chars = sum((F.length(name) for name in texts), F.lit(0))
+    totals = {total[SPLIT]: total for total in rows.groupBy(SPLIT).agg(F.count("*").alias("rows"), F.sum(chars).alias("chars")).collect()}
+    shares = {split: min(1.0, MOST_ROWS / total["rows"], MOST_CHARS / total["chars"]) for split, total in totals.items()}
+    drawn, chosen = F.pmod(F.xxhash64("row", F.lit("sample")), F.lit(_CLASSES)), F.lit(False)
+    for split, share in shares.items():
+        chosen = chosen | ((F.col(SPLIT) == split) & (drawn < int(share * _CLASSES)))
+    frame = rows.where(chosen).select(SPLIT, "row", "target", *texts).toPandas().sort_values("row", kind="stable")
+    result = []
+    for split in splits:
+        part = frame[frame[SPLIT] == split]
+        sample = Sample(list(zip(*[part[name] for name in texts], strict=True)), part["target"].tolist())
+        note = f"fitted on {len(sample):,} of {totals[split]['rows']:,} rows" if shares.get(split, 1) < 1 else ""
+        result.append((sample, note))
+    return result
+
+
+def _text_columns(labelled: DataFrame) -> list[str]:
+    return [name for name in labelled.columns if name.startswith("text_")]
 
 
 def _measure(
@@ -116,7 +127,7 @@ def _measure(
 
 
 def _chunks(labelled: DataFrame, split: str) -> Iterator[tuple[list[tuple[str, ...]], list[str]]]:
-    texts = [name for name in labelled.columns if name.startswith("text_")]
+    texts = _text_columns(labelled)
     rows = labelled.where(F.col(SPLIT) == split).select("target", *texts).toLocalIterator()
     while chunk := list(islice(rows, CHUNK)):
         yield [tuple(row[1:]) for row in chunk], [row[0] for row in chunk]

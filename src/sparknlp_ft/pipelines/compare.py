@@ -9,7 +9,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,7 @@ class Comparison:
             f"chosen by    {self.measure} on validation rows alone; test is reported and decides nothing",
             "",
             as_text(self.entries, self.measure),
+            "Baselines are fitted and timed on the driver, in one thread; models where Spark runs them.",
             "",
         ]
         if self.found is not None:
@@ -256,8 +257,6 @@ def _register(config: Config, spark: SparkSession, store: Store, source: Pinned,
 
 
 def _logged_baseline(store: Store, entry: Entry) -> Entry:
-    from dataclasses import replace
-
     with start_run(store, f"baseline {entry.name}", tags={"candidate": entry.name}, system_metrics=False) as run:
         run.log_settings(entry.settings)
         _log_entry(run, entry)

@@ -62,7 +62,17 @@ def ranked(entries: Sequence[Entry], measure: str) -> list[Entry]:
 def as_text(entries: Sequence[Entry], measure: str) -> str:
     """Return the aligned table of all entries that have a result, best first, and a line for each that failed."""
     done = [entry for entry in ranked(entries, measure) if entry.error is None]
-    header = ("", "kind", f"validation {measure}", f"test {measure}", "parameters", "MB", "train s", "train rows/s", "score rows/s")
+    header = (
+        "candidate",
+        "kind",
+        f"validation {measure}",
+        f"test {measure}",
+        "parameters",
+        "MB",
+        "train s",
+        "train rows/s",
+        "score rows/s",
+    )
     rows = [header, *[_cells(entry, measure) for entry in done]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = [
