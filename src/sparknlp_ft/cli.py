@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "Delta table → fine-tuned model, tracked and registered",
     "score": "Delta table + registered model → predictions, merged by key",
     "evaluate": "registered model + labelled table → metrics, per-label table, confusion matrix",
+    "promote": "a run's model or a version → the alias, if it beats the aliased model on validation rows",
     "compare": "candidates and cheap baselines on one table → leaderboard of quality, size and speed; search for settings",
     "package": "model folder of any origin + your own functions → a registered model like one trained here",
 }
@@ -85,8 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dry_run(command: str, config: Config) -> int:
     from sparknlp_ft.pipelines.checks import check_before_cluster
+    from sparknlp_ft.tracking.addresses import without_secrets
 
-    print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
+    print(yaml.safe_dump(without_secrets(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True), end="")
     for line in check_before_cluster(command, config):
         print(f"# {line}")
     return 0
@@ -95,15 +97,19 @@ def _dry_run(command: str, config: Config) -> int:
 def _run(args: argparse.Namespace, config: Config) -> int:
     from sparknlp_ft.pipelines.checks import check_before_cluster
     from sparknlp_ft.tables.session import get_session
+    from sparknlp_ft.tracking.notify import notified
 
     check_before_cluster(args.command, config)
-    if args.command == "package":  # needs no Spark
-        from sparknlp_ft.pipelines.package import run_package
+    what = config.package.model if args.command == "package" else config.data.table
+    with notified(config.tracking.notify, f"sparknlp-ft {args.command} {what}") as ended:
+        if args.command == "package":  # needs no Spark
+            from sparknlp_ft.pipelines.package import run_package
 
-        print(run_package(config))
-        return 0
-    summary = _pipeline(args)(config, get_session(f"sparknlp-ft {args.command}"))
-    print(summary)
+            summary: object = run_package(config)
+        else:
+            summary = _pipeline(args)(config, get_session(f"sparknlp-ft {args.command}"))
+        print(summary)
+        ended(summary)
     return 0
 
 
@@ -121,6 +127,10 @@ def _pipeline(args: argparse.Namespace) -> Callable[..., object]:
         from sparknlp_ft.pipelines.score import run_score
 
         return run_score
+    if args.command == "promote":
+        from sparknlp_ft.pipelines.promote import run_promote
+
+        return run_promote
     if args.command == "compare":
         from sparknlp_ft.pipelines.compare import run_compare
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from sparknlp_ft.compare_config import CompareConfig
 from sparknlp_ft.errors import ConfigError, nearest
 from sparknlp_ft.package_config import PackageConfig
+from sparknlp_ft.run_config import LaunchConfig, ScoreConfig, TrackingConfig
 from sparknlp_ft.source_config import Section, SourceConfig, is_url
 
 
@@ -127,45 +128,6 @@ class AnswerConfig(Section):
 
     n_best: int = Field(3, ge=1, description="Candidates that a prediction lists.")
     max_tokens: int = Field(30, ge=1, description="Longest answer, in tokens.")
-
-
-class LaunchConfig(Section):
-    """How many processes train, and how they are started."""
-
-    backend: Literal["horovod", "solo"] = "horovod"
-    ranks: int = Field(2, ge=1)
-    threads: int | None = Field(None, ge=1, description="Threads per rank; default: this machine's cores divided by ranks.")
-    run_dir: str = Field("runs", description="Folder all ranks and the driver share: checkpoints, rank errors, metrics.")
-    start_timeout: int = Field(300, ge=1, description="Seconds all ranks may take to come up.")
-    env: dict[str, str] = Field({}, description="Environment variables handed to each rank.")
-
-
-class TrackingConfig(Section):
-    """Where MLflow keeps runs and models."""
-
-    uri: str | None = Field(None, description="MLflow tracking address; default: MLFLOW_TRACKING_URI, else a SQLite store in ./mlflow.")
-    artifacts: str | None = Field(None, description="Artifact folder of a local store; default: beside the store.")
-    experiment: str = "sparknlp_ft"
-    model_name: str | None = Field(None, description="Registered name; default: TASK-TABLE.")
-    alias: str = "champion"
-    min_gain: float = Field(0.0, ge=0, description="How much better than the aliased model a new one must be.")
-
-
-class ScoreConfig(Section):
-    """Which model scores which table, and where the predictions go."""
-
-    model: str | None = Field(None, description="NAME@ALIAS, NAME/VERSION or runs:/ID/model; default: tracking.model_name@alias.")
-    table: str | None = Field(None, description="Table to score; default: data.table.")
-    output: str | None = Field(
-        None, description="Predictions table; default: SOURCE_predictions. The source itself: columns are added there."
-    )
-    where: str | None = Field(None, description="SQL condition; only rows that fulfil it are scored.")
-    batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass.")
-    precision: Literal["auto", "bfloat16", "float32"] = "auto"
-    threads: int = Field(1, ge=1, description="Threads of each Python worker.")
-    partitions: int | None = Field(None, ge=1, description="Parallel scoring tasks; default: from the cluster's slots and the row count.")
-    max_error_fraction: float = Field(0.1, ge=0, le=1, description="The job fails when a larger share of rows has status 'error'.")
-    retry_errors: bool = Field(False, description="Score rows in error again.")
 
 
 class Config(Section):
@@ -337,7 +299,7 @@ def _absolute(config: Config, base: Path) -> Config:
             "data": config.data.model_copy(update={"root": fix(config.data.root), "sources": sources}),
             "model": config.model.model_copy(update={"base": fix_model(config.model.base)}),
             "launch": config.launch.model_copy(update={"run_dir": fix(config.launch.run_dir)}),
-            "tracking": config.tracking.model_copy(update={"artifacts": fix(config.tracking.artifacts)}),
+            "tracking": config.tracking.placed(fix),
             "package": config.package.placed(fix, fix_model),
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +11,17 @@ import pytest
 import torch
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sparknlp_ft.config import Config, load_config
+from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.pipelines.evaluate import run_evaluate
 from sparknlp_ft.pipelines.ingest import run_ingest
+from sparknlp_ft.pipelines.promote import Promotion, run_promote
 from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.pipelines.train import TrainOutcome, run_train
+from sparknlp_ft.tracking.registry import resolve_model
+from sparknlp_ft.tracking.store import connect, set_alias
 from tests.tiny import tiny_model_dir
 
 if TYPE_CHECKING:
@@ -60,6 +66,7 @@ def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tu
         "train={epochs: 25, batch_size: 16, learning_rate: 0.005, patience: null}",
         f"launch={{backend: solo, ranks: 1, run_dir: {folder / 'runs'}}}",
         f"tracking.uri=sqlite:///{folder}/store/mlflow.db",
+        f"tracking.tensorboard={folder / 'events'}",
     ]
     config = load_config(None, settings)
     run_ingest(config, spark)
@@ -88,6 +95,39 @@ def test_a_second_training_does_not_move_the_alias_unless_better(spark: SparkSes
     assert again.verdict.rival == outcome.model.display
     assert again.verdict.rival_value == pytest.approx(outcome.verdict.new)
     assert again.manifest == outcome.manifest  # the snapshot was not built again
+
+
+def test_a_model_that_is_there_is_promoted_only_if_better(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
+    config, outcome = trained
+    store = connect(config.tracking)
+
+    def promote(model: str) -> Promotion:
+        return run_promote(config.model_copy(update={"score": config.score.model_copy(update={"model": model})}), spark)
+
+    assert not promote("classification-messages/2").verdict.moved
+    set_alias(store, resolve_model(store, "classification-messages/2"), "champion")
+    promoted = promote(f"runs:/{outcome.run_id}/model").verdict
+    assert promoted.moved and promoted.model.display == "classification-messages/1"  # no version was made a second time
+    assert promoted.rival == "classification-messages/2" and promoted.new == pytest.approx(outcome.verdict.new)
+    assert promoted.test == outcome.verdict.test
+    with pytest.raises(ConfigError, match=r"score.model: not given"):
+        run_promote(config, spark)
+
+
+def test_metrics_are_in_the_run_and_in_event_files(trained: tuple[Config, TrainOutcome]) -> None:
+    config, outcome = trained
+    folder = Path(config.tracking.tensorboard or "") / config.model_name / outcome.run_id[:8]
+    [file] = folder.iterdir()
+    assert file.name.endswith(".classification")
+    events = EventAccumulator(str(folder)).Reload()
+    accuracies = [event.value for event in events.Scalars("validation/accuracy")]
+    assert accuracies == pytest.approx([epoch["metrics"]["accuracy"] for epoch in outcome.result.epochs])
+    assert events.Scalars("train/loss")[-1].step == outcome.result.steps
+    run = connect(config.tracking).client.get_run(outcome.run_id)
+    assert run.data.metrics["rows/train"] == outcome.manifest.splits["train"].rows
+    assert run.data.metrics["training/steps"] == outcome.result.steps
+    assert run.data.metrics["model/size_mb"] > 0
+    assert run.data.tags["version.python"].startswith("3.")
 
 
 def test_training_and_scoring_see_the_same_ids_and_logits(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:

@@ -19,7 +19,7 @@ PACKAGE = "sparknlp_ft"
 LEVELS = (
     ("errors",),
     ("source_config",),
-    ("compare_config", "package_config"),
+    ("compare_config", "package_config", "run_config"),
     ("config", "progress"),
     ("text",),
     ("tasks",),
@@ -38,7 +38,7 @@ WORKER_SIDE = ("text", "tasks", "models", "training", "scoring/engine.py", "scor
 #: Code that plans on the driver must start without torch.
 SPARK_SIDE = (
     *("tables", "pipelines", "demo", "reports", "text", "tasks"),
-    *("cli.py", "config.py", "source_config.py", "compare_config.py", "package_config.py", "errors.py", "progress.py"),
+    *("cli.py", "config.py", "source_config.py", "compare_config.py", "package_config.py", "run_config.py", "errors.py", "progress.py"),
 )
 #: Libraries with one door each; MLflow has two, one for what is kept in it and one for how a model is logged.
 DOORS = {

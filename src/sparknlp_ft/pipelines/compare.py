@@ -24,7 +24,7 @@ from sparknlp_ft.pipelines.board import board_of, check_board, write_board
 from sparknlp_ft.pipelines.candidates import SECTIONS, Candidate, candidates_of, changed, overrides
 from sparknlp_ft.pipelines.checks import compared_metric
 from sparknlp_ft.pipelines.evaluate import Evaluation, evaluate_frame, split_rows
-from sparknlp_ft.pipelines.gate import Verdict, judge
+from sparknlp_ft.pipelines.gate import Verdict, judge, of_manifest
 from sparknlp_ft.pipelines.search import Found, check_trials, search
 from sparknlp_ft.pipelines.train import close_run_folder, fine_tune, lineage, log_result
 from sparknlp_ft.progress import log, step
@@ -253,7 +253,7 @@ class Contest:
 
 def _register(config: Config, spark: SparkSession, store: Store, source: Pinned, winner: Trained) -> Verdict:
     model = register(store, winner.model, config.model_name, tags=lineage(source, winner.manifest))
-    return judge(winner.candidate.config, spark, store, source=source, manifest=winner.manifest, model=model)
+    return judge(winner.candidate.config, spark, store, source=source, model=model, **of_manifest(winner.manifest))
 
 
 def _logged_baseline(store: Store, entry: Entry) -> Entry:

@@ -199,9 +199,9 @@ def log_evaluation(store: Store, result: Evaluation, source: Pinned, split: str)
     """Log metrics, per-label table, picture and report to the model's run; returns where."""
     name = re.sub(r"[^\w.-]+", "_", source.ref.value.replace("`", "").rsplit("/", 1)[-1])
     folder = f"evaluation/{name}-{split}-version-{source.version}"
-    run = open_run(store, result.model.run_id)
+    run, measured = open_run(store, result.model.run_id), {**result.metrics, "rows": result.rows, "seconds": result.seconds}
     with step("logging the evaluation"), tempfile.TemporaryDirectory(prefix="sparknlp_ft-report-") as scratch:
-        run.log_metrics({f"evaluation/{name}/{split}/{metric}": value for metric, value in result.metrics.items()}, step=source.version)
+        run.log_metrics({f"evaluation/{name}/{split}/{metric}": value for metric, value in measured.items()}, step=source.version)
         run.flush()
         if result.matrix is not None:
             picture = Path(scratch) / "confusion.png"

@@ -6,8 +6,9 @@ The test split is reported and decides nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.config import Config
 from sparknlp_ft.pipelines.evaluate import evaluate_frame, split_rows
@@ -52,20 +53,41 @@ class Verdict:
         return final | {f"test/{name}": value for name, value in self.test.items()}
 
 
-def judge(config: Config, spark: SparkSession, store: Store, *, source: Pinned, manifest: Manifest, model: ModelRef) -> Verdict:
-    """Score validation rows with the new and the aliased model, move the alias if the new one wins, and report the test split."""
+def judge(
+    config: Config,
+    spark: SparkSession,
+    store: Store,
+    *,
+    source: Pinned,
+    model: ModelRef,
+    labels: Sequence[str],
+    label_counts: Mapping[str, float],
+    has_test: bool,
+) -> Verdict:
+    """Score validation rows with the new and the aliased model, move the alias if the new one wins, and report the test split.
+
+    Args:
+        config: The configuration: roles, metric, alias, margin.
+        spark: The session.
+        store: Where the models are.
+        source: The pinned table.
+        model: The new model, a registered version.
+        labels: Labels of train.
+        label_counts: Rows of train by label: what the majority baseline answers.
+        has_test: Whether there are test rows.
+    """
     task = get_task(config.data.task)
     metric = config.train.metric or task.default_metric
     rows = split_rows(config, spark, source)
     validation = rows.where(rows[SPLIT] == VALIDATION)
     new = evaluate_frame(validation, model, config=config, spark=spark, store=store, title="validation")
     test = None  # Reported before the rival is scored, while the workers still hold the new model.
-    if "test" in manifest.splits:
+    if has_test:
         test = evaluate_frame(rows.where(rows[SPLIT] == TEST), model, config=config, spark=spark, store=store, title="test")
     aliased = find_alias(store, model.name, config.tracking.alias)
     if aliased is None:
-        baseline = task.majority_outcomes(new.outcomes, manifest.label_counts, manifest.labels)
-        rival, rival_value, gain = "the majority baseline", task.metrics(baseline, manifest.labels)[metric], 0.0
+        baseline = task.majority_outcomes(new.outcomes, label_counts, labels)
+        rival, rival_value, gain = "the majority baseline", task.metrics(baseline, labels)[metric], 0.0
     else:
         old = evaluate_frame(validation, aliased, config=config, spark=spark, store=store, title="validation")
         rival, rival_value, gain = aliased.display, old.metrics[metric], config.tracking.min_gain
@@ -85,3 +107,8 @@ def judge(config: Config, spark: SparkSession, store: Store, *, source: Pinned, 
         test=test.metrics if test else {},
         test_rows=test.rows if test else 0,
     )
+
+
+def of_manifest(manifest: Manifest) -> dict[str, Any]:
+    """Return what ``judge`` wants to know of the table, as a snapshot's manifest tells it."""
+    return {"labels": manifest.labels, "label_counts": manifest.label_counts, "has_test": TEST in manifest.splits}

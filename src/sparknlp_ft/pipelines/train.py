@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +18,8 @@ import pandas as pd
 from sparknlp_ft.config import Config
 from sparknlp_ft.models.base import resolve_base
 from sparknlp_ft.models.folder import load_meta
-from sparknlp_ft.pipelines.gate import Verdict, judge
+from sparknlp_ft.models.size import weights_of
+from sparknlp_ft.pipelines.gate import Verdict, judge, of_manifest
 from sparknlp_ft.progress import Bar, log, step
 from sparknlp_ft.tables.delta import Pinned, TableRef, pin
 from sparknlp_ft.tables.session import is_local, slots
@@ -25,6 +29,7 @@ from sparknlp_ft.text.manifest import Manifest
 from sparknlp_ft.tracking.logged import log_model
 from sparknlp_ft.tracking.pyfunc import text_roles
 from sparknlp_ft.tracking.store import ModelRef, Run, connect, register, start_run
+from sparknlp_ft.tracking.tensorboard import EventFiles
 from sparknlp_ft.training.job import TrainJob, TrainResult
 from sparknlp_ft.training.launch import check_slots, launch
 
@@ -32,6 +37,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 STEP_METRICS = ("loss", "learning_rate", "gradient_norm", "rows_per_second")
+
+#: Libraries whose versions a run is tagged with.
+LIBRARIES = ("pyspark", "delta-spark", "torch", "transformers", "petastorm")
 
 #: The input example that is logged with the model: no text of the table leaves it.
 EXAMPLE = ("Where is my order?", "Please change the address on my account.")
@@ -79,7 +87,7 @@ def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
         result = fine_tune(run, config, spark, source=source, manifest=manifest, base=base)
         with step("logging and registering the model"):
             model = register(store, log_result(run, result), config.model_name, tags=lineage(source, manifest))
-        verdict = judge(config, spark, store, source=source, manifest=manifest, model=model)
+        verdict = judge(config, spark, store, source=source, model=model, **of_manifest(manifest))
         run.log_metrics(verdict.as_metrics())
     result = close_run_folder(result, run.run_id)
     return TrainOutcome(source, manifest, result, model, verdict, run.run_id)
@@ -88,10 +96,35 @@ def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
 def fine_tune(run: Run, config: Config, spark: SparkSession, *, source: Pinned, manifest: Manifest, base: Path) -> TrainResult:
     """Log settings and table to a run, start the ranks, and log what they tell while they work."""
     run.log_settings(config.flat(), config.model_dump(mode="json"))
+    run.set_tags(runtime())
     run.log_table(source.ref.display, table_id=source.table_id, table_version=source.version, path=source.ref.path)
     job = make_job(config, spark, manifest, base)
-    with step(f"training on {config.launch.ranks} rank(s)", spark):
-        return launch(job, config.launch, spark, slots=slots(spark), on_event=Follower(run, manifest, config))
+    with step(f"training on {config.launch.ranks} rank(s)", spark), closing(Follower(run, manifest, config)) as follower:
+        result = launch(job, config.launch, spark, slots=slots(spark), on_event=follower)
+    run.log_metrics(run_metrics(result, manifest))
+    return result
+
+
+def runtime() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that a result hangs on."""
+    return {"version.python": platform.python_version()} | {f"version.{name}": version(name) for name in LIBRARIES}
+
+
+def run_metrics(result: TrainResult, manifest: Manifest) -> dict[str, float]:
+    """Return what a training took, as metrics of its run."""
+    parameters, size = weights_of(result.best_dir)
+    rows = {f"rows/{name}": split.rows for name, split in manifest.splits.items()}
+    return {
+        **rows,
+        "training/minutes": result.seconds / 60,
+        "training/steps": result.steps,
+        "training/rows_per_second": result.train_rows_per_second,
+        "training/steps_per_second": result.train_rows_per_second * result.steps / max(result.rows, 1),
+        "training/trained_share": result.trained_share,
+        "model/parameters": parameters,
+        "model/size_mb": size / 1e6,
+        "best_epoch": result.best_epoch,
+    }
 
 
 def log_result(run: Run, result: TrainResult) -> ModelRef:
@@ -149,14 +182,26 @@ class Follower:
     def __init__(self, run: Run, manifest: Manifest, config: Config) -> None:
         self.run, self.task = run, get_task(config.data.task)
         self.bar = Bar("training", manifest.splits["train"].rows * config.train.epochs)
+        folder = config.tracking.tensorboard
+        self.events = EventFiles(folder, model=config.model_name, task=self.task.name, run_id=run.run_id) if folder else None
 
     def __call__(self, event: dict[str, Any]) -> None:
         if event["event"] == "step":
-            metrics = {f"train/{name}": event[name] for name in STEP_METRICS}
-            self.run.log_metrics(metrics, step=event["step"])
+            self._log({f"train/{name}": event[name] for name in STEP_METRICS}, event["step"])
             self.bar.update(min(event["rows"], self.bar.total), f"loss {event['loss']:.3f}")
         elif event["event"] == "epoch":
             metrics = event["metrics"]
-            self.run.log_metrics({f"validation/{name}": value for name, value in metrics.items()}, step=event["epoch"])
+            self._log({f"validation/{name}": value for name, value in metrics.items()}, event["epoch"])
             shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in self.task.shown_metrics if name in metrics)
             log.info("epoch %d: %s%s", event["epoch"], shown, " (best so far)" if event["best"] else "")
+
+    def _log(self, metrics: dict[str, float], step: int) -> None:
+        self.run.log_metrics(metrics, step=step)
+        if self.events is not None:
+            self.events.log_metrics(metrics, step=step)
+
+    def close(self) -> None:
+        """End the bar and the event files."""
+        self.bar.close()
+        if self.events is not None:
+            self.events.close()

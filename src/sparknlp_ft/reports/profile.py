@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 #: Labels that are listed by name; the rest is summed up.
 LISTED_LABELS = 200
-SHARES = (0.5, 0.9, 0.95, 0.99, 1.0)
+SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 WIDTH = 110
 
 
@@ -43,7 +43,7 @@ class Profile:
         return "\n".join([*head, *self._lengths(), *self._label_lines()])
 
     def _lengths(self) -> list[str]:
-        names = ["median", *(f"{share:.0%}" for share in SHARES[1:-1]), "longest"]
+        names = [{0.5: "median", 1.0: "longest"}.get(share, f"{share:.0%}") for share in SHARES]
         lines = [f"  {'length in':<12}" + "".join(f"{name:>9}" for name in names)]
         for name, values in (("tokens", self.tokens), ("words", self.words), ("characters", self.characters)):
             if values:

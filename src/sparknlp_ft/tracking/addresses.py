@@ -42,14 +42,16 @@ def sqlite_file(uri: str) -> Path | None:
 
 def param_value(key: str, value: object) -> str:
     """Return a setting as a parameter's value: short, and without secrets."""
-    text = "(set)" if key.startswith("launch.env.") else without_password(str(value))
+    secret = key.startswith("launch.env.") or (key == "tracking.notify" and value is not None)
+    text = "(set)" if secret else without_password(str(value))
     return text if len(text) <= PARAM_CHARS else text[: PARAM_CHARS - 1] + "…"
 
 
 def without_secrets(whole: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a whole configuration without the values of ``launch.env`` and without passwords in addresses."""
+    """Return a whole configuration without ``tracking.notify``, the values of ``launch.env`` and passwords in addresses."""
     launch = {**whole.get("launch", {}), "env": dict.fromkeys(whole.get("launch", {}).get("env", {}), "(set)")}
     tracking = {key: without_password(v) if isinstance(v, str) else v for key, v in whole.get("tracking", {}).items()}
+    tracking |= {"notify": "(set)"} if tracking.get("notify") else {}
     return {**whole, "launch": launch, "tracking": tracking}
 
 

@@ -61,6 +61,10 @@ class ModelRef:
     def display(self) -> str:
         return f"{self.name}/{self.version}"
 
+    @property
+    def is_registered(self) -> bool:
+        return self.version != self.run_id
+
 
 @dataclass
 class Run:
@@ -223,6 +227,13 @@ def find_alias(store: Store, name: str, alias: str) -> ModelRef | None:
 def find_version(store: Store, name: str, number: str) -> ModelRef | None:
     """Return a version of a registered model, or None."""
     return _registered(name, lambda: store.client.get_model_version(name, number))
+
+
+def find_registered(store: Store, name: str, model: ModelRef) -> ModelRef | None:
+    """Return the latest version of ``name`` that was made of a run's model, or None."""
+    versions = store.client.search_model_versions(f"name='{name}' and run_id='{model.run_id}'")
+    numbers = [int(version.version) for version in versions if version.source == model.uri]
+    return find_version(store, name, str(max(numbers))) if numbers else None
 
 
 def run_models(store: Store, run_id: str) -> dict[str, str] | None:
