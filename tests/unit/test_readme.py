@@ -1,4 +1,4 @@
-"""Every command in the README exists and parses; every file it names is there."""
+"""Every command in the README and in docs/FEATURES.md exists and parses; every file and setting they name is there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sparknlp_ft.config import Config, load_config
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FEATURES = (ROOT / "docs" / "FEATURES.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) for line in block.splitlines() if line.strip()]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 
@@ -36,6 +37,11 @@ def test_a_command_parses(command: str) -> None:
         assert words[0] == "export"
 
 
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`(sparknlp-ft [^`]+)`", FEATURES))))
+def test_a_feature_has_a_command_that_parses(command: str) -> None:
+    _loads(shlex.split(command)[1:])
+
+
 def test_the_two_commands_come_first() -> None:
     assert COMMANDS[:2] == ["make demo", "make test"]
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -55,7 +61,8 @@ def test_the_tree_is_the_tree() -> None:
 
 
 def test_settings_named_in_the_text_exist() -> None:
-    named = set(re.findall(r"`((?:data|model|text|train|launch|tracking|score)\.[a-z_]+)`", README))
+    sections = "|".join(Config.model_fields)
+    named = set(re.findall(rf"`((?:{sections})\.[a-z_]+)`", README + FEATURES))
     assert named
     for dotted in named:
         section, key = dotted.split(".")
@@ -66,4 +73,4 @@ def test_settings_named_in_the_text_exist() -> None:
 def _loads(arguments: list[str]) -> None:
     args = parse(arguments)
     config = None if args.config is None else ROOT / args.config
-    assert load_config(config, args.overrides).data.table
+    assert load_config(config, args.overrides, need_table=args.command != "package")
