@@ -5,6 +5,7 @@ Works on any Delta table as it is; every check that fails says which column, whi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from pyspark.sql import types as T
 
 from sparknlp_ft.config import DataConfig
 from sparknlp_ft.errors import ConfigError, DataError, nearest, shown
+from sparknlp_ft.progress import log
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -129,13 +131,18 @@ def raw_split(roles: Roles, data: DataConfig) -> Column:
     return named.when(split == data.test_split, TEST).otherwise(OTHER)
 
 
-def in_cut(roles: Roles, data: DataConfig) -> Column:
-    """Whether a row falls into the validation cut: decided by its texts alone, so equal texts fall on one side.
+def text_hash(roles: Roles, purpose: str, classes: int) -> Column:
+    """A number from 0 to ``classes`` - 1, by a row's texts and ``purpose`` alone: equal texts get the same one.
 
     Texts are compared with white space collapsed and NULL as empty; of a pair both texts count.
     """
     texts = [F.trim(F.regexp_replace(F.coalesce(clean_text(column(name)), F.lit("")), r"(?U)\s+", " ")) for _, name in roles.texts]
-    return F.pmod(F.xxhash64(F.lit("validation cut"), *texts), F.lit(_CLASSES)) < int(data.validation_fraction * _CLASSES)
+    return F.pmod(F.xxhash64(F.lit(purpose), *texts), F.lit(classes))
+
+
+def in_cut(roles: Roles, data: DataConfig) -> Column:
+    """Whether a row falls into the validation cut: decided by its texts alone, so equal texts fall on one side."""
+    return text_hash(roles, "validation cut", _CLASSES) < int(data.validation_fraction * _CLASSES)
 
 
 def with_split(df: DataFrame, roles: Roles, data: DataConfig, *, has_validation: bool | None = None) -> DataFrame:
@@ -162,6 +169,7 @@ def _find(df: DataFrame, data: DataConfig, role: str, *, needed: bool) -> str | 
     if mapped in df.columns:
         return mapped
     if role in df.columns:
+        _say_once(f"data.columns.{role}: the table has no column {mapped!r}; its column {role!r} is read")
         return role
     if not needed:
         return None
@@ -182,3 +190,9 @@ def _require(df: DataFrame, name: str, kinds: Sequence[type[T.DataType]], what: 
     kind = df.schema[name].dataType
     if not isinstance(kind, tuple(kinds)):
         raise DataError(f"{what} {name!r} is of type {kind.simpleString()}; expected {expected}")
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    """Log what is found out again by each step of a job."""
+    log.info(message)

@@ -15,7 +15,7 @@ from pyspark.sql import types as T
 from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.errors import ConfigError, DataError, nearest
 from sparknlp_ft.tables.conll import Entity, entities_of
-from sparknlp_ft.tables.contracts import Roles, clean_text, column
+from sparknlp_ft.tables.contracts import Roles, column, text_hash
 from sparknlp_ft.tables.files import BadRecord, line_of, located, text_lines, whole_text
 from sparknlp_ft.tables.formats import ANSWERS, ENTITIES
 
@@ -93,8 +93,7 @@ def with_hash_split(frame: DataFrame, source: SourceConfig, roles: Roles, split_
         raise ConfigError(f"source {source.path!r} has hash_split, but data.split_column is null: name a column for it")
     if split_column in frame.columns:
         raise ConfigError(f"source {source.path!r} has hash_split, but its rows have column {split_column!r}: leave hash_split out")
-    texts = [F.trim(F.regexp_replace(F.coalesce(clean_text(column(name)), F.lit("")), r"(?U)\s+", " ")) for _, name in roles.texts]
-    place = F.pmod(F.xxhash64(F.lit("hash split"), *texts), F.lit(_CLASSES))
+    place = text_hash(roles, "hash split", _CLASSES)
     split, end = F.lit(source.split or "train"), 0.0
     for name, share in reversed(source.hash_split.items()):
         end += share
