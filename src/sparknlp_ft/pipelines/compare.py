@@ -17,8 +17,8 @@ import yaml
 
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import ConfigError, RankError, UserError
-from sparknlp_ft.models.base import resolve_base
 from sparknlp_ft.models.size import weights_of
+from sparknlp_ft.pipelines.base import pin_base
 from sparknlp_ft.pipelines.baselines import run_baselines
 from sparknlp_ft.pipelines.board import board_of, check_board, write_board
 from sparknlp_ft.pipelines.candidates import SECTIONS, Candidate, candidates_of, changed, overrides
@@ -188,7 +188,7 @@ class Contest:
         settings = {**_difference(self.config, config), **found.settings}
         candidate = Candidate(name, settings, changed(self.config, settings, name))
         with start_run(self.store, name, tags={"candidate": name}) as run:
-            manifest = self._snapshot(run, candidate.config)
+            manifest = self._snapshot(run, *pin_base(candidate.config, self.store))
             run.log_settings(candidate.config.flat(), candidate.config.model_dump(mode="json"))
             self.trained.append(self._measure(run, candidate, manifest, found.result))
         shutil.rmtree(Path(found.result.best_dir).parent, ignore_errors=True)
@@ -203,12 +203,11 @@ class Contest:
         return trained
 
     def _train(self, run: Run, config: Config) -> tuple[TrainResult, Manifest]:
-        manifest = self._snapshot(run, config)
-        base = resolve_base(config.model)
+        config, base = pin_base(config, self.store)
+        manifest = self._snapshot(run, config, base)
         return fine_tune(run, config, self.spark, source=self.source, manifest=manifest, base=base), manifest
 
-    def _snapshot(self, run: Run, config: Config) -> Manifest:
-        base = resolve_base(config.model)
+    def _snapshot(self, run: Run, config: Config, base: Path) -> Manifest:
         manifest = build_snapshot(self.spark, self.source, config, get_task(config.data.task), base)
         run.set_tags(lineage(self.source, manifest))
         return manifest

@@ -16,7 +16,7 @@ from pyspark.sql import types as T
 
 from sparknlp_ft.config import Config, DataConfig, SourceConfig
 from sparknlp_ft.errors import ConfigError, DataError, ModelError, nearest
-from sparknlp_ft.models.base import resolve_base
+from sparknlp_ft.pipelines.base import find_base
 from sparknlp_ft.pipelines.profile import profile_table
 from sparknlp_ft.progress import log
 from sparknlp_ft.reports.profile import Profile
@@ -180,7 +180,7 @@ def _lower(frame: DataFrame) -> set[str]:
 
 def _tokenizer_folder(config: Config) -> Path | None:
     try:
-        return resolve_base(config.model)
+        return find_base(config)
     except ModelError as error:
         log.warning("no lengths in tokens: %s", error)
         return None

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from sparknlp_ft.config import Config
-from sparknlp_ft.models.base import resolve_base
 from sparknlp_ft.models.folder import load_meta
 from sparknlp_ft.models.size import weights_of
+from sparknlp_ft.pipelines.base import pin_base
 from sparknlp_ft.pipelines.gate import Verdict, judge, of_manifest
 from sparknlp_ft.progress import Bar, log, step
 from sparknlp_ft.tables.delta import Pinned, TableRef, pin
@@ -78,11 +78,11 @@ def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
         UserError: Configuration, table, model or cluster do not fit; says which and what to do.
         RankError: A rank failed for another reason.
     """
-    base = resolve_base(config.model)
+    store = connect(config.tracking)
+    config, base = pin_base(config, store)
     source = pin(spark, TableRef.parse(config.data.table, config.data.root), config.data.version)
     check_slots(config.launch, slots(spark, wanted=config.launch.ranks))
     manifest = build_snapshot(spark, source, config, get_task(config.data.task), base)
-    store = connect(config.tracking)
     with start_run(store, f"train {config.model_name}", tags=lineage(source, manifest)) as run:
         result = fine_tune(run, config, spark, source=source, manifest=manifest, base=base)
         with step("logging and registering the model"):
