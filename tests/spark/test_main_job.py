@@ -63,7 +63,7 @@ def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tu
         f"model.base={tiny_model_dir(folder)}",
         "model.dropout=0.0",
         "text.max_length=32",
-        "train={epochs: 25, batch_size: 16, learning_rate: 0.005, patience: null}",
+        "train={epochs: 20, batch_size: 16, learning_rate: 0.001, patience: null}",
         f"launch={{backend: solo, ranks: 1, run_dir: {folder / 'runs'}}}",
         f"tracking.uri=sqlite:///{folder}/store/mlflow.db",
         f"tracking.tensorboard={folder / 'events'}",

@@ -114,7 +114,7 @@ def test_worker_loads_the_engine_with_the_jobs_settings(connected: store.Store, 
     engine = store.load_engine(
         "cpu", downloaded=str(store.download_model(connected, logged, tmp_path)), batch_tokens=77, precision="float32"
     )
-    assert engine.batch_tokens == 77 and engine.labels == ("bad", "good", "ugly")  # type: ignore[attr-defined]
+    assert engine.batch_tokens == 77 and engine.model.labels == ("bad", "good", "ugly")  # type: ignore[union-attr]
 
 
 def test_model_loads_without_the_source_tree(connected: store.Store, logged: store.ModelRef, tmp_path: Path) -> None:
