@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     setup_logging()
     try:
         config = load_config(args.config, args.overrides, need_table=args.command != "package")
+        _check_arguments(args)
         if args.dry_run:
             return _dry_run(args.command, config)
         return _run(args, config)
@@ -82,6 +83,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:  # the last stop before the shell: the traceback is the message
         traceback.print_exc()
         return EXIT_OTHER
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    if args.command == "evaluate":
+        from sparknlp_ft.pipelines.evaluate import check_split
+
+        check_split(args.split)
+    if args.command == "compare":
+        from sparknlp_ft.pipelines.search import check_trials
+
+        check_trials(args.search)
 
 
 def _dry_run(command: str, config: Config) -> int:
@@ -133,8 +145,10 @@ def _pipeline(args: argparse.Namespace) -> Callable[..., object]:
         return run_promote
     if args.command == "compare":
         from sparknlp_ft.pipelines.compare import run_compare
+        from sparknlp_ft.tracking.addresses import shown_overrides
 
-        given = [*(["--config", args.config] if args.config else []), *(o for o in args.overrides if not o.startswith("compare."))]
+        overrides = shown_overrides([override for override in args.overrides if not override.startswith("compare")])
+        given = [*(["--config", args.config] if args.config else []), *overrides]
         return lambda config, spark: run_compare(config, spark, trials=args.search, given=given)
     from sparknlp_ft.pipelines.evaluate import run_evaluate
 

@@ -128,6 +128,9 @@ class AnswerConfig(Section):
 
     n_best: int = Field(3, ge=1, description="Candidates that a prediction lists.")
     max_tokens: int = Field(30, ge=1, description="Longest answer, in tokens.")
+    may_be_none: bool | None = Field(
+        None, description="Whether a question may have no answer; default: as in train, and for a packaged model that it has one."
+    )
 
 
 class Config(Section):
@@ -257,13 +260,15 @@ def _place(values: dict[str, Any], parts: Sequence[str], value: object) -> None:
 def _describe(problem: Any) -> str:
     location, kind = problem["loc"], problem["type"]
     dotted = ".".join(str(part) for part in location) or "config"
+    # What stands in these may be a secret: a webhook, a password, a token.
+    value = "(not shown)" if location[:1] == ("tracking",) or location[:2] == ("launch", "env") else repr(problem["input"])
     if kind == "extra_forbidden":
         options = _fields_at(location[:-1])
-        return f"{dotted}: no such key (value {problem['input']!r}).{nearest(str(location[-1]), options)} Valid: {', '.join(options)}"
+        return f"{dotted}: no such key (value {value}).{nearest(str(location[-1]), options)} Valid: {', '.join(options)}"
     if kind == "missing":
         return f"{dotted}: required, and not given"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{dotted}: {problem['input']!r} — {message}" if kind != "value_error" else f"{dotted}: {message}"
+    return f"{dotted}: {value} — {message}" if kind != "value_error" else f"{dotted}: {message}"
 
 
 def _fields_at(location: tuple[Any, ...]) -> list[str]:

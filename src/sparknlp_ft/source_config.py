@@ -81,6 +81,13 @@ class SourceConfig(Section):
             return value
         return {str(key).lower() if isinstance(key, bool) else str(key): name for key, name in value.items()}
 
+    @field_validator("quote", "delimiter", mode="after")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        if value is not None and len(value) != 1:
+            raise ValueError(f"{value!r} — expected one character, or null")
+        return value
+
     @model_validator(mode="after")
     def _fits_its_format(self) -> SourceConfig:
         if (self.format == "lines") != bool(self.files):

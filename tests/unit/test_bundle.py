@@ -65,5 +65,5 @@ def test_the_task_runs_a_command_that_parses_and_loads(name: str) -> None:
 def _filled(text: str, parameters: dict[str, str]) -> str:
     """Put in what Databricks would: the job's parameters and the bundle's values."""
     text = re.sub(r"\{\{job\.parameters\.(\w+)\}\}", lambda match: parameters[match.group(1)], text)
-    values = {"workspace.file_path": str(ROOT), "var.catalog": "c", "var.schema": "s", "var.volume": "v"}
+    values = {"workspace.file_path": str(ROOT), "var.catalog": "c", "var.schema": "s", "var.volume": "v", "var.experiments": "/e"}
     return re.sub(r"\$\{([\w.]+)\}", lambda match: values[match.group(1)], text)

@@ -30,6 +30,10 @@ def tune(network: Any, config: ModelConfig, *, seed: int) -> Any:
         return network
     base = base_of(network)
     if config.tuning == "frozen":
+        if _writes(network):
+            raise ConfigError(
+                "model.tuning: frozen leaves nothing to train: a model that writes texts has no head of its own; take lora or full"
+            )
         for parameter in base.parameters():
             parameter.requires_grad_(False)
         if not any(parameter.requires_grad for parameter in network.parameters()):
@@ -38,8 +42,13 @@ def tune(network: Any, config: ModelConfig, *, seed: int) -> Any:
     return _with_adapters(network, base, config, seed)
 
 
+def _writes(network: Any) -> bool:
+    """Whether a network writes texts; such a one has no head of its own: its last layer is the pretrained vocabulary."""
+    return bool(network.can_generate())
+
+
 def base_of(network: Any) -> Any:
-    """Return the part of a network that is the pretrained encoder (for an encoder-decoder: both).
+    """Return the part of a network that is the pretrained encoder (of a T5 that writes texts the encoder alone).
 
     Raises:
         ModelError: There is none.
@@ -60,13 +69,13 @@ def _with_adapters(network: Any, base: Any, config: ModelConfig, seed: int) -> A
     whole = {id(module) for module in base.modules()}
     linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
     inside = [name for name, module in network.named_modules() if isinstance(module, nn.Linear) and id(module) in whole]
+    heads = [] if _writes(network) else [name for name, _ in network.named_children() if getattr(network, name) is not base]
     if getattr(network.config, "is_encoder_decoder", False):
-        inside = [name for name in linear if not name.startswith("lm_head")]
+        inside = [name for name in linear if name.split(".")[0] not in (*heads, "lm_head")]
     targets = inside if config.lora.targets is None else [n for n in linear if n.rsplit(".", 1)[-1] in config.lora.targets]
     if not targets:
         names = sorted({name.rsplit(".", 1)[-1] for name in linear})
         raise ConfigError(f"model.lora.targets: {config.lora.targets} are no linear layers of this network. Valid: {', '.join(names)}")
-    heads = [name for name, _ in network.named_children() if getattr(network, name) is not base]
     wanted = peft.LoraConfig(
         r=config.lora.rank,
         lora_alpha=config.lora.alpha,
@@ -74,12 +83,11 @@ def _with_adapters(network: Any, base: Any, config: ModelConfig, seed: int) -> A
         target_modules=targets,
         bias="none",
     )
-    trainable = [] if getattr(network.config, "is_encoder_decoder", False) else heads
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         # Into the network itself: its class, its forward and its embeddings stay what they are.
         network = peft.inject_adapter_in_model(wanted, network)
-    for name in trainable:
+    for name in heads:
         getattr(network, name).requires_grad_(True)
     return network
 

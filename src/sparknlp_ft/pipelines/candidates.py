@@ -92,13 +92,21 @@ def _dimension(config: Config, dotted: str, given: Any) -> Range | Choices:
         return Choices(tuple(json.dumps(value) for value in given))
     if not isinstance(given, dict) or not {"low", "high"} <= set(given) <= {"low", "high", "log"}:
         raise ConfigError(f"{where}: {given!r}; expected a list of choices, or {{low: A, high: B}}, with log: true for orders of magnitude")
-    low, high, log = given["low"], given["high"], given.get("log", False)
+    low, high, log = _number(given["low"]), _number(given["high"]), given.get("log", False)
     if not isinstance(log, bool) or any(isinstance(end, bool) or not isinstance(end, int | float) for end in (low, high)):
         raise ConfigError(f"{where}: {given!r}; expected numbers for low and high, and true or false for log")
     if not low < high or (log and low <= 0):
         raise ConfigError(f"{where}: {given!r}; low must be less than high{', and more than 0 with log' if log else ''}")
     at_ends = [changed(config, {dotted: end}, where).flat()[dotted] for end in (low, high)]
     return Range(low, high, log, whole=all(isinstance(end, int) for end in at_ends))
+
+
+def _number(value: Any) -> Any:
+    """Return a number that YAML takes for a text, as it does ``1e-5``."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def overrides(settings: Mapping[str, Any]) -> list[str]:

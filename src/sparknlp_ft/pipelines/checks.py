@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from sparknlp_ft.config import Config, is_url
+from sparknlp_ft.config import Config, TrainConfig, is_url
 from sparknlp_ft.errors import ConfigError, DataError, UserError, nearest
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.tasks.base import Task
 from sparknlp_ft.text.windows import get_window
+from sparknlp_ft.tracking.registry import FORMS
 
 
 def check_before_cluster(command: str, config: Config) -> list[str]:
@@ -29,7 +31,12 @@ def check_before_cluster(command: str, config: Config) -> list[str]:
         found += _check_sources(config)
     if command == "train":
         found += _check_base(config)
-        _check_metric(config, task)
+        _check_loss(config, task)
+        check_metric(config, task)
+    if command == "promote":
+        check_metric(config, task)
+        if config.score.model is None:
+            raise ConfigError(f"score.model: not given; name the model to promote as {FORMS}")
     if command == "compare":
         found += _check_compare(config)
     return found
@@ -47,6 +54,15 @@ def _check_roles(config: Config, task: Task) -> None:
     unknown = [role for role in config.data.columns if role not in roles]
     if unknown:
         raise ConfigError(f"data.columns: {unknown[0]!r} is not a role of task {task.name}; valid roles: {', '.join(roles)}")
+
+
+def _check_loss(config: Config, task: Task) -> None:
+    """Refuse settings that would have no effect: who gives them counts on one."""
+    default = TrainConfig()
+    for name in ("loss", "class_weights", "label_smoothing"):
+        value = getattr(config.train, name)
+        if value != getattr(default, name) and name not in task.train_settings:
+            raise ConfigError(f"train.{name}: {value!r} means nothing to task {task.name}; leave it out")
 
 
 def _check_sources(config: Config) -> list[str]:
@@ -79,9 +95,25 @@ def _check_base(config: Config) -> list[str]:
     return [f"model.base: {base}, found"]
 
 
-def _check_metric(config: Config, task: Task) -> None:
+def check_metric(config: Config, task: Task, labels: Sequence[str] = ()) -> None:
+    """Refuse a ``train.metric`` that the task has not.
+
+    Args:
+        config: The configuration.
+        task: The task.
+        labels: The label list once it is known: some metrics are of two labels alone.
+
+    Raises:
+        ConfigError: Names the metrics there are.
+    """
     if config.train.metric is not None:
-        _known_metric("train.metric", config.train.metric, task, [*_metric_names(task), "loss"])
+        loss = ["loss"] if "loss" in task.shown_metrics else []
+        _known_metric("train.metric", config.train.metric, task, [*_metric_names(task, labels), *loss])
+
+
+def decisive_metric(config: Config, task: Task) -> str:
+    """Return the metric that models are compared by: of predictions, so never the loss, which predictions do not tell."""
+    return task.default_metric if config.train.metric in (None, "loss") else config.train.metric
 
 
 def compared_metric(config: Config) -> str:
@@ -94,7 +126,7 @@ def compared_metric(config: Config) -> str:
     if config.compare.measure is not None:
         _known_metric("compare.measure", config.compare.measure, task, _metric_names(task))
         return config.compare.measure
-    return task.default_metric if config.train.metric in (None, "loss") else config.train.metric
+    return decisive_metric(config, task)
 
 
 def _known_metric(setting: str, name: str, task: Task, names: list[str]) -> None:
@@ -104,11 +136,12 @@ def _known_metric(setting: str, name: str, task: Task, names: list[str]) -> None
         )
 
 
-def _metric_names(task: Task) -> list[str]:
+def _metric_names(task: Task, labels: Sequence[str] = ()) -> list[str]:
     """Return the metrics that a task has, seen from two made-up rows."""
-    values = {"label": ["a", "b"], "number": ["1", "2"], "texts": ['["a"]', '["b"]']}.get(task.target_kind, ["[]", "[]"])
+    names = labels if len(labels) > 1 else ("a", "b")
+    values = {"label": list(names[:2]), "number": ["1", "2"], "texts": ['["a"]', '["b"]']}.get(task.target_kind, ["[]", "[]"])
     predictions = ["a", "b"] if task.target_kind == "texts" else values
-    return sorted(task.metrics(task.outcomes_of_values(values, list(predictions), ["a", "b"], [1, 1]), ["a", "b"]))
+    return sorted(task.metrics(task.outcomes_of_values(values, list(predictions), names, [1, 1]), names))
 
 
 def _check_compare(config: Config) -> list[str]:
@@ -121,7 +154,8 @@ def _check_compare(config: Config) -> list[str]:
     found = []
     for candidate in candidates_of(config):
         _check_window(candidate.config, task)
-        _check_metric(candidate.config, task)
+        check_metric(candidate.config, task)
+        _check_loss(candidate.config, task)
         try:
             told = _check_base(candidate.config)
         except UserError as error:

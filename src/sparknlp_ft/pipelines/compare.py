@@ -119,6 +119,7 @@ def run_compare(config: Config, spark: SparkSession, *, trials: int | None = Non
     with start_run(store, f"compare {config.model_name}", system_metrics=False) as run:
         run.log_table(source.ref.display, table_id=source.table_id, table_version=source.version, path=source.ref.path, context="compare")
         entries = [_logged_baseline(store, entry) for entry in run_baselines(config, spark, source)]
+        _check_measured(measure, entries)
         contest = Contest(config, spark, store, source)
         contest.run_all(candidates)
         found = contest.run_search(candidates[0].config if candidates else config, trials, measure) if trials else None
@@ -126,6 +127,8 @@ def run_compare(config: Config, spark: SparkSession, *, trials: int | None = Non
         winner = contest.winner(measure)
         verdict = _register(config, spark, store, source, winner) if config.compare.register_winner and winner else None
         write_board(spark, board, entries, measure, source=source, run_id=run.run_id, task=config.data.task)
+        if found is not None:
+            found.study.unlink()
         result = Comparison(source, measure, entries, winner, found, verdict, board, run.run_id, given)
         _log(run, result)
     return result
@@ -138,6 +141,7 @@ class Contest:
         self.config, self.spark, self.store, self.source = config, spark, store, source
         self.trained: list[Trained] = []
         self.failed: list[tuple[str, Exception]] = []
+        self.bases: dict[tuple[str, str | None], str] = {}
 
     @property
     def entries(self) -> list[Entry]:
@@ -165,7 +169,7 @@ class Contest:
         for number, candidate in enumerate(candidates, start=1):
             log.info("candidate %d of %d: %s", number, len(candidates), candidate.name)
             try:
-                self.trained.append(self._train_and_measure(candidate))
+                self.trained.append(self._train_and_measure(replace(candidate, config=self._pinned(candidate.config))))
             except (UserError, RankError) as error:
                 log.warning("candidate %s failed: %s", candidate.name, error)
                 self.failed.append((candidate.name, error))
@@ -181,8 +185,9 @@ class Contest:
 
         name = f"search, {trials} trials"
         try:
+            config = self._pinned(config)
             found = search(config, self.source, trials=trials, measure=measure, train=train)
-        except UserError as error:
+        except (UserError, RankError) as error:
             self.failed.append((name, error))
             return None
         settings = {**_difference(self.config, config), **found.settings}
@@ -193,6 +198,13 @@ class Contest:
             self.trained.append(self._measure(run, candidate, manifest, found.result))
         shutil.rmtree(Path(found.result.best_dir).parent, ignore_errors=True)
         return found
+
+    def _pinned(self, config: Config) -> Config:
+        """Return the configuration with its base model as one version, the same throughout the comparison."""
+        key = (config.model.base, config.model.revision)
+        if key not in self.bases:
+            self.bases[key] = pin_base(config, self.store)[0].model.base
+        return config.model_copy(update={"model": config.model.model_copy(update={"base": self.bases[key]})})
 
     def _train_and_measure(self, candidate: Candidate) -> Trained:
         with start_run(self.store, candidate.name, tags={"candidate": candidate.name}) as run:
@@ -216,7 +228,7 @@ class Contest:
         with step(f"logging {candidate.name}"):
             model = log_result(run, result)
         parameters, size = weights_of(result.best_dir)
-        validation, test, speed = self._scored(candidate.config, model)
+        validation, test, speed = self._scored(candidate.config, model, has_test=TEST in manifest.splits)
         entry = Entry(
             candidate.name,
             MODEL,
@@ -234,7 +246,7 @@ class Contest:
         _log_entry(run, entry)
         return Trained(candidate, entry, model, manifest)
 
-    def _scored(self, config: Config, model: ModelRef) -> tuple[Evaluation, Evaluation | None, float]:
+    def _scored(self, config: Config, model: ModelRef, *, has_test: bool) -> tuple[Evaluation, Evaluation | None, float]:
         """Score validation and test rows as ``score`` would; the speed is that of the workers that hold the model already."""
         spark, score = self.spark, config.score
         # Every slot loads the model in the first pass, whatever the number of rows, so that the second one loads it nowhere.
@@ -242,12 +254,19 @@ class Contest:
         with files_present(self.source):
             rows = split_rows(config, spark, self.source)
             splits = {split: rows.where(rows[SPLIT] == split) for split in (VALIDATION, TEST)}
-            passes = [VALIDATION, VALIDATION if splits[TEST].isEmpty() else TEST]
+            passes = [VALIDATION, TEST if has_test else VALIDATION]
             results = [
                 evaluate_frame(splits[split], model, config=wide, spark=spark, store=self.store, title=f"{split} rows") for split in passes
             ]
         speed = max((one.rows + one.unlabelled) / max(one.seconds, 1e-9) for one in results)
         return results[0], results[1] if passes[1] == TEST else None, speed
+
+
+def _check_measured(measure: str, entries: Sequence[Entry]) -> None:
+    """Refuse a metric that this table's labels do not have (F1 of more than two, say), before anything is trained."""
+    known = next((entry.validation for entry in entries if entry.validation), {measure: 0.0})
+    if measure not in known:
+        raise ConfigError(f"compare.measure: {measure!r} is not a metric of this table's labels. Valid: {', '.join(sorted(known))}")
 
 
 def _register(config: Config, spark: SparkSession, store: Store, source: Pinned, winner: Trained) -> Verdict:

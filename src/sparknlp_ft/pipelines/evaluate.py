@@ -84,8 +84,7 @@ def run_evaluate(config: Config, spark: SparkSession, *, split: str = TEST, mode
     Raises:
         UserError: Table, split or model are not there, or do not fit each other.
     """
-    if split not in SPLITS:
-        raise ConfigError(f"--split: {split!r} is not a split.{nearest(split, SPLITS)} Valid: {', '.join(SPLITS)}")
+    check_split(split)
     if model is not None:
         config = config.model_copy(update={"score": config.score.model_copy(update={"model": model})})
     store = connect(config.tracking)
@@ -97,6 +96,16 @@ def run_evaluate(config: Config, spark: SparkSession, *, split: str = TEST, mode
         result = evaluate_frame(frame, ref, config=config, spark=spark, store=store, title=title)
     logged = log_evaluation(store, result, source, split) if ref.run_id else ""
     return replace(result, logged=logged)
+
+
+def check_split(split: str) -> None:
+    """Refuse a split that there is not.
+
+    Raises:
+        ConfigError: Names those there are.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"--split: {split!r} is not a split.{nearest(split, SPLITS)} Valid: {', '.join(SPLITS)}")
 
 
 def split_rows(config: Config, spark: SparkSession, source: Pinned) -> DataFrame:
@@ -149,6 +158,8 @@ def evaluate_frame(frame: DataFrame, model: ModelRef, *, config: Config, spark: 
     targets, counts = labelled["target"].tolist(), labelled["count"].astype(int).tolist()
     predictions = [value if isinstance(value, str) else None for value in labelled["prediction"]]
     task, labels = deployment.task, deployment.labels
+    if task.target_kind == "label":  # A packaged model's own postprocess may have renamed the labels.
+        labels = (*labels, *sorted({one for one in predictions if one is not None} - set(labels)))
     outcomes = task.outcomes_of_values(targets, predictions, labels, counts)
     matrix, table, unknown = None, task.label_table(outcomes, labels), ()
     if task.target_kind == "label":

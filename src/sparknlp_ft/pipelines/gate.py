@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.config import Config
+from sparknlp_ft.pipelines.checks import decisive_metric
 from sparknlp_ft.pipelines.evaluate import evaluate_frame, split_rows
 from sparknlp_ft.tables.contracts import SPLIT, TEST, VALIDATION
 from sparknlp_ft.tables.delta import Pinned
 from sparknlp_ft.tasks import get_task
+from sparknlp_ft.tasks.base import signed
 from sparknlp_ft.text.manifest import Manifest
 from sparknlp_ft.tracking.store import ModelRef, Store, find_alias, set_alias
 
@@ -40,7 +42,7 @@ class Verdict:
 
     def __str__(self) -> str:
         what = f"{self.alias} → {self.model.display}" if self.moved else f"{self.alias} not moved to {self.model.display}"
-        sign = ">" if self.moved else "does not beat"
+        sign = "beats" if self.moved else "does not beat"
         test = f"; test {self.metric} {self.test[self.metric]:.4f} on {self.test_rows:,} rows" if self.test else ""
         return (
             f"{what}: validation {self.metric} {self.new:.4f} {sign} {self.rival_value:.4f} of {self.rival}, "
@@ -77,7 +79,7 @@ def judge(
         has_test: Whether there are test rows.
     """
     task = get_task(config.data.task)
-    metric = config.train.metric or task.default_metric
+    metric = decisive_metric(config, task)
     rows = split_rows(config, spark, source)
     validation = rows.where(rows[SPLIT] == VALIDATION)
     new = evaluate_frame(validation, model, config=config, spark=spark, store=store, title="validation")
@@ -91,7 +93,7 @@ def judge(
     else:
         old = evaluate_frame(validation, aliased, config=config, spark=spark, store=store, title="validation")
         rival, rival_value, gain = aliased.display, old.metrics[metric], config.tracking.min_gain
-    moved = new.metrics[metric] > rival_value + gain
+    moved = signed(metric, new.metrics[metric]) > signed(metric, rival_value) + gain
     if moved:
         set_alias(store, model, config.tracking.alias)
     return Verdict(

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparknlp_ft.config import Config, DataConfig, SourceConfig
-from sparknlp_ft.errors import ConfigError, DataError, ModelError, nearest
+from sparknlp_ft.errors import ConfigError, DataError, UserError, nearest
 from sparknlp_ft.pipelines.base import find_base
 from sparknlp_ft.pipelines.profile import profile_table
 from sparknlp_ft.progress import log
@@ -26,6 +26,7 @@ from sparknlp_ft.tables.delta import TableRef, create, exists, pin
 from sparknlp_ft.tables.shape import proved, with_hash_split, with_names, with_numbers
 from sparknlp_ft.tables.snapshot import snapshots_folder
 from sparknlp_ft.tables.sources import PLACE, Loaded, read_sources
+from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import get_task
 
@@ -83,6 +84,8 @@ def combined(loaded: list[Loaded], data: DataConfig, task: Task) -> DataFrame:
     roles = contracts.resolve_roles(rows, data, task, need_target=False)
     if made is None:
         contracts.check_keys(rows, roles)
+    if roles.target is not None:
+        KINDS[task.target_kind].value(rows, roles.target)  # Refuses a column that cannot be this task's target.
     first = list(dict.fromkeys([*roles.key, *(name for _, name in roles.texts), *filter(None, [roles.target, roles.split])]))
     return rows.select(*[column(name) for name in [*first, *(name for name in rows.columns if name not in first)]])
 
@@ -181,6 +184,6 @@ def _lower(frame: DataFrame) -> set[str]:
 def _tokenizer_folder(config: Config) -> Path | None:
     try:
         return find_base(config)
-    except ModelError as error:
+    except UserError as error:
         log.warning("no lengths in tokens: %s", error)
         return None

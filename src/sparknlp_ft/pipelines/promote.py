@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
-from sparknlp_ft.errors import ConfigError
+from sparknlp_ft.pipelines.checks import check_before_cluster, check_metric
 from sparknlp_ft.pipelines.deployment import deploy
 from sparknlp_ft.pipelines.gate import Verdict, judge
 from sparknlp_ft.tables.contracts import TEST, resolve_roles
@@ -14,8 +14,8 @@ from sparknlp_ft.tables.delta import Pinned, TableRef, files_present, pin, read
 from sparknlp_ft.tables.snapshot import survey
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import get_task
-from sparknlp_ft.tracking.registry import FORMS, resolve_model
-from sparknlp_ft.tracking.store import ModelRef, connect, find_registered, open_run, register
+from sparknlp_ft.tracking.registry import resolve_model
+from sparknlp_ft.tracking.store import ModelRef, Store, connect, find_registered, open_run, register
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,17 +42,17 @@ def run_promote(config: Config, spark: SparkSession) -> Promotion:
         ModelError: It is not there.
         DataError: The table does not keep the contract.
     """
-    if config.score.model is None:
-        raise ConfigError(f"score.model: not given; name the model to promote as {FORMS}")
+    check_before_cluster("promote", config)
     store, task = connect(config.tracking), get_task(config.data.task)
-    wanted = resolve_model(store, config.score.model)
+    wanted = resolve_model(store, str(config.score.model))
     source = pin(spark, TableRef.parse(config.data.table, config.data.root), config.data.version)
     with files_present(source):
         with spark_step("checking labels and splits", spark):
             rows = read(spark, source)
             found = survey(rows, resolve_roles(rows, config.data, task, need_target=True), config, task)
+        check_metric(config, task, found.labels)
         with deploy(config, spark, store, wanted):  # Refuses a model of another task before anything is registered.
-            model = wanted if wanted.is_registered else _registered(config, source, wanted)
+            model = wanted if wanted.is_registered else _registered(config, store, source, wanted)
         verdict = judge(
             config,
             spark,
@@ -69,7 +69,6 @@ def run_promote(config: Config, spark: SparkSession) -> Promotion:
     return Promotion(source, verdict)
 
 
-def _registered(config: Config, source: Pinned, model: ModelRef) -> ModelRef:
-    store = connect(config.tracking)
+def _registered(config: Config, store: Store, source: Pinned, model: ModelRef) -> ModelRef:
     tags = {"source_table": source.ref.display, "source_table_id": source.table_id, "source_version": source.version}
     return find_registered(store, config.model_name, model) or register(store, model, config.model_name, tags=tags)

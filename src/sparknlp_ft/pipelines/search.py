@@ -1,6 +1,6 @@
 """``compare --search N``: Optuna looks for better settings on validation rows. The one file that imports Optuna.
 
-The study is kept in the run folder until it is through: a search that was killed goes on with its next trial, and the
+The study is kept in the run folder until its result is on the leaderboard: a search that was killed goes on with its next trial, and the
 trial it was killed in goes on from its checkpoint. The test split is never looked at.
 """
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.config import Config
-from sparknlp_ft.errors import ConfigError, UserError
+from sparknlp_ft.errors import ConfigError, RankError, UserError
 from sparknlp_ft.pipelines.candidates import Choices, Space, changed, search_space
 from sparknlp_ft.progress import log
-from sparknlp_ft.reports.leaderboard import LOWER_IS_BETTER
 from sparknlp_ft.tables.delta import Pinned
+from sparknlp_ft.tasks.base import LOWER_IS_BETTER
 from sparknlp_ft.training.job import TrainResult
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Trains with a configuration under a name, and returns the result and the run's id.
 Train = Callable[[Config, str], tuple[TrainResult, str]]
 
-VALUE, SETTINGS, RESULT = "value", "settings", "result"
+SETTINGS, RESULT = "settings", "result"
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Found:
     value: float
     trials: int
     failed: int
+    study: Path  #: The study's file: to be deleted once what was found is kept elsewhere.
 
 
 def check_trials(trials: int | None) -> None:
@@ -67,6 +68,7 @@ def search(config: Config, source: Pinned, *, trials: int, measure: str, train: 
 
     Raises:
         UserError: Every trial failed; names the last one's reason.
+        RankError: The same, for another reason than the user's.
     """
     import optuna
 
@@ -74,7 +76,7 @@ def search(config: Config, source: Pinned, *, trials: int, measure: str, train: 
     space = search_space(config)
     file = _study_file(config, source, measure)
     study = _study(file, measure, config.train.seed)
-    failure: UserError | None = None
+    failure: UserError | RankError | None = None
     while (number := len(_ended(study))) < trials:
         trial = study.ask()
         settings = {dotted: _suggested(trial, dotted, space) for dotted in space}
@@ -82,7 +84,7 @@ def search(config: Config, source: Pinned, *, trials: int, measure: str, train: 
         log.info("trial %d of %d: %s", number + 1, trials, ", ".join(f"{key}={_shown(value)}" for key, value in settings.items()))
         try:
             result, _ = train(changed(config, settings, f"trial {number + 1}"), f"trial {number + 1}")
-        except UserError as error:
+        except (UserError, RankError) as error:
             log.warning("trial %d failed: %s", number + 1, error)
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             failure = error
@@ -97,9 +99,8 @@ def search(config: Config, source: Pinned, *, trials: int, measure: str, train: 
     best = study.best_trial
     found = best.user_attrs[SETTINGS]
     value = float(best.value if best.value is not None else "nan")
-    file.unlink()
     result = TrainResult.from_dict(best.user_attrs[RESULT])
-    return Found(found, changed(config, found, "the best trial"), result, value, trials, trials - len(done))
+    return Found(found, changed(config, found, "the best trial"), result, value, trials, trials - len(done), file)
 
 
 def _study_file(config: Config, source: Pinned, measure: str) -> Path:

@@ -19,6 +19,7 @@ from sparknlp_ft.config import Config
 from sparknlp_ft.models.folder import load_meta
 from sparknlp_ft.models.size import weights_of
 from sparknlp_ft.pipelines.base import pin_base
+from sparknlp_ft.pipelines.checks import check_metric
 from sparknlp_ft.pipelines.gate import Verdict, judge, of_manifest
 from sparknlp_ft.progress import Bar, log, step
 from sparknlp_ft.tables.delta import Pinned, TableRef, pin
@@ -95,6 +96,7 @@ def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
 
 def fine_tune(run: Run, config: Config, spark: SparkSession, *, source: Pinned, manifest: Manifest, base: Path) -> TrainResult:
     """Log settings and table to a run, start the ranks, and log what they tell while they work."""
+    check_metric(config, get_task(config.data.task), manifest.labels)
     run.log_settings(config.flat(), config.model_dump(mode="json"))
     run.set_tags(runtime())
     run.log_table(source.ref.display, table_id=source.table_id, table_version=source.version, path=source.ref.path)

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-BASELINE, MODEL = "baseline", "model"
+from sparknlp_ft.tasks.base import signed
 
-#: Metrics of which less is better.
-LOWER_IS_BETTER = frozenset({"loss", "mse", "rmse", "mae"})
+BASELINE, MODEL = "baseline", "model"
 
 #: Area in points² of the largest model's marker, and of the smallest marker there is.
 _LARGEST, _SMALLEST = 900.0, 30.0
@@ -55,8 +54,12 @@ class Entry:
 
 def ranked(entries: Sequence[Entry], measure: str) -> list[Entry]:
     """Return the entries, the best on validation first and those without result last."""
-    sign = 1 if measure in LOWER_IS_BETTER else -1
-    return sorted(entries, key=lambda one: (one.error is not None, sign * one.validation.get(measure, math.inf * sign)))
+
+    def place(entry: Entry) -> tuple[bool, float]:
+        value = entry.validation.get(measure)
+        return entry.error is not None, math.inf if value is None else -signed(measure, value)
+
+    return sorted(entries, key=place)
 
 
 def as_text(entries: Sequence[Entry], measure: str) -> str:

@@ -12,10 +12,10 @@ import numpy as np
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.reports.methods import Fitted, Sample, Texts
 from sparknlp_ft.tasks import get_task
+from sparknlp_ft.text.words import UNSPACED
 
 #: A word has two characters at least; in scripts without blanks between words each character stands for one.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-WORD = rf"(?u)[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w){{2,}}"
+WORD = rf"(?u)[{UNSPACED}]|(?:(?![{UNSPACED}])\w){{2,}}"
 
 #: Most words and pairs of words: more make fitting slow, and the rest is rare.
 MOST_FEATURES = 100_000

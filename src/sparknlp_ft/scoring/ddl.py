@@ -103,7 +103,7 @@ def _number(value: Any) -> float:
 def _whole(bits: int) -> Cast:
     def cast(value: Any) -> int:
         # A column of integers in which one is missing is a column of floats to pandas.
-        if _number(value) != int(value):
+        if _number(value) and value != int(value):
             raise TypeError(f"a {type(value).__name__} where an integer is expected")
         if not -(2**bits) <= int(value) < 2**bits:
             raise ValueError(f"an integer that has no place in {bits + 1} bits")

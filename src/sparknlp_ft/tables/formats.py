@@ -20,10 +20,10 @@ from sparknlp_ft.tables.files import (
     csv_rows,
     header_of,
     json_records,
-    line_files,
     located,
     text_lines,
 )
+from sparknlp_ft.tables.listing import line_files
 
 #: Column of a JSON object's text, before Spark parses it.
 JSON = "_json"

@@ -46,7 +46,7 @@ FILE_ROWS = 65_536
 MOST_LABELS = 100_000
 SPLITS = (TRAIN, VALIDATION, TEST)
 #: Changes when this module or ``encode`` writes other content for the same input.
-_CONTENT = 2
+_CONTENT = 3
 _DAY = 86_400
 
 

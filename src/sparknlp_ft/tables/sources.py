@@ -20,8 +20,9 @@ from pyspark.sql import types as T
 from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.errors import DataError, shown
 from sparknlp_ft.tables.contracts import column
-from sparknlp_ft.tables.files import BadRecord, Part, Record, check_encoding, list_files, located, open_bytes, parts_of
+from sparknlp_ft.tables.files import BadRecord, Part, Record, check_encoding, located, parts_of
 from sparknlp_ft.tables.formats import ARROW, JSON, Reader, reader_of
+from sparknlp_ft.tables.listing import list_files, open_bytes
 from sparknlp_ft.tables.shape import PLACE, kept_values, shaped
 from sparknlp_ft.tables.watch import spark_step
 

@@ -92,7 +92,9 @@ def answer_list(df: DataFrame, name: str) -> Column:
         pairs = column(name)
     else:
         raise _unfit(df, name, "answers", "array<struct<text:string,start:int>>")
-    return F.transform(pairs, lambda one: F.struct(one["text"].alias("text"), one["start"].cast("int").alias("start")))
+    answers = F.transform(pairs, lambda one: F.struct(one["text"].alias("text"), one["start"].cast("int").alias("start")))
+    # An answer without text says that there is none.
+    return F.filter(answers, lambda one: ~is_blank(one["text"]))
 
 
 def text_list(df: DataFrame, name: str) -> Column:

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sparknlp_ft.text.words import UNSPACED
+
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
-#: Thai, Lao, Myanmar, Khmer, kana, Han. Hangul has blanks.
-_RANGES = ("\u0e00-\u0eff", "\u1000-\u109f", "\u1780-\u17ff", "\u3040-\u30ff", "\u3400-\u4dbf", "\u4e00-\u9fff", "\uf900-\ufaff")
-_UNSPACED = re.compile(f"([{''.join(_RANGES)}\U00020000-\U0003ffff])")
+_UNSPACED = re.compile(f"([{UNSPACED}])")
 _ASCII_PUNCTUATION = frozenset(string.punctuation)
 
 

@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 #: Row-wise results of an evaluation, by name; equal lengths. ``weight``, if present, counts equal rows.
 Outcomes = dict[str, np.ndarray]
 
+#: Metrics of which less is better.
+LOWER_IS_BETTER = frozenset({"loss", "mse", "rmse", "mae", "fp", "fn"})
+
 #: A target that the loss does not count.
 IGNORED = -100
+
+
+def signed(metric: str, value: float) -> float:
+    """Return a metric's value with the sign that makes more better."""
+    return -value if metric in LOWER_IS_BETTER else value
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class Task(ABC):
     text_roles: tuple[str, ...] = ("text",)  #: Input roles every row must have, first text first.
     optional_roles: tuple[str, ...] = ()  #: Input roles a table may have in addition (a second text).
     target_role: str  #: Role of the target column.
+    train_settings: tuple[str, ...] = ()  #: Settings of ``train`` about the loss that this family has a use for.
     target_kind: str  #: What the target column holds: a key of ``tables.targets.KINDS``.
     auto_model: str = "AutoModelForSequenceClassification"  #: transformers auto class that builds the network.
     default_metric: str  #: Metric that picks the best epoch and moves the alias; higher is better.

@@ -21,6 +21,7 @@ class Classification(Task):
     name = "classification"
     optional_roles = ("text_pair",)
     target_role = "label"
+    train_settings = ("loss", "class_weights", "label_smoothing")
     target_kind = "label"
     default_metric = "accuracy"
     shown_metrics = ("accuracy", "f1_macro", "loss")
@@ -60,9 +61,10 @@ class Classification(Task):
         losses = cross_entropy(logits, targets, reduction="none", label_smoothing=settings.get("label_smoothing", 0.0))
         if gamma := settings.get("focal_gamma"):  # Lin et al., arXiv:1708.02002
             right = torch.softmax(logits, dim=1).gather(1, targets[:, None])[:, 0]
-            losses = losses * (1 - right).pow(gamma)
+            # Clamped: 0 to a power below 1 has no gradient.
+            losses = losses * (1 - right).clamp(min=1e-6).pow(gamma)
         if weights := settings.get("class_weights"):
-            losses = losses * torch.tensor([weights[label] for label in setup.labels], device=logits.device)[targets]
+            losses = losses * torch.tensor([weights.get(label, 1.0) for label in setup.labels], device=logits.device)[targets]
         return losses
 
     def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:

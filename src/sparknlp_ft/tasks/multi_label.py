@@ -28,6 +28,7 @@ class MultiLabel(Task):
     name = "multi_label"
     optional_roles = ("text_pair",)
     target_role = "labels"
+    train_settings = ("loss", "class_weights")
     target_kind = "labels"
     default_metric = "f1_micro"
     shown_metrics = ("f1_micro", "f1_macro", "subset_accuracy", "loss")
@@ -48,7 +49,9 @@ class MultiLabel(Task):
     def settings(self, config: Any, label_counts: Mapping[str, float], rows: int) -> dict[str, Any]:
         weights = None
         if config.train.class_weights == "balanced":
-            weights = {label: min((rows - count) / max(count, 1), MOST_WEIGHT) for label, count in label_counts.items()}
+            weights = {
+                label: min(max((rows - count) / max(count, 1), 1 / MOST_WEIGHT), MOST_WEIGHT) for label, count in label_counts.items()
+            }
         return {"class_weights": weights, "focal_gamma": config.train.focal_gamma if config.train.loss == "focal" else 0.0}
 
     def loss(self, output: torch.Tensor, rows: Rows, setup: Setup) -> torch.Tensor:
@@ -61,7 +64,7 @@ class MultiLabel(Task):
         positive = None if not weights else torch.tensor([weights.get(label, 1.0) for label in setup.labels], device=logits.device)
         losses = binary_cross_entropy_with_logits(logits, targets, reduction="none", pos_weight=positive)
         if gamma := settings.get("focal_gamma"):  # Lin et al., arXiv:1708.02002
-            losses = losses * (torch.sigmoid(logits) - targets).abs().pow(gamma)
+            losses = losses * (torch.sigmoid(logits) - targets).abs().clamp(min=1e-6).pow(gamma)
         return losses.mean(dim=1)
 
     def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:

@@ -72,7 +72,8 @@ class QuestionAnswering(Task):
         return {**target, "spans": numbers[: 2 * spans].reshape(-1, 2), "offsets": numbers[2 * spans :].reshape(-1, 2)}
 
     def settings(self, config: Any, label_counts: Mapping[str, float], rows: int) -> dict[str, Any]:
-        some = label_counts.get(UNANSWERED, 0) > 0
+        some = config.answer.may_be_none
+        some = label_counts.get(UNANSWERED, 0) > 0 if some is None else some
         return {"n_best": config.answer.n_best, "max_answer_tokens": config.answer.max_tokens, "may_be_none": some}
 
     def forward(
@@ -163,6 +164,8 @@ def _token_span(offsets: np.ndarray, text: str, answer: Mapping[str, Any]) -> tu
     Raises:
         DataError: The answer does not stand where it should.
     """
+    if "start" not in answer:  # Spark's JSON leaves NULLs out.
+        raise DataError(f"answer {shown([answer['text']])} has no start: the character of its context that it begins at")
     start, end = answer["start"], answer["start"] + len(answer["text"])
     if not 0 <= start < end <= len(text) or text[start:end] != answer["text"]:
         found = text[max(start, 0) : end]
@@ -194,7 +197,10 @@ def _row_spans(windows: Sequence[tuple[Inputs, np.ndarray]], *, most_tokens: int
         found.append(spans)
     joined = np.concatenate(found)
     none = min(float(output[0].sum()) for _, output in windows)
-    best = joined[np.argsort(-joined[:, 2], kind="stable")[:KEPT]]
+    ordered = joined[np.argsort(-joined[:, 2], kind="stable")]
+    # Windows overlap: a span counts once, with the window that likes it best.
+    _, earliest = np.unique(ordered[:, :2], axis=0, return_index=True)
+    best = ordered[np.sort(earliest)[:KEPT]]
     return np.concatenate([[[-1.0, -1.0, none]], best])
 
 

@@ -1,19 +1,18 @@
 """Entities in a text: as character spans, and as BIO tags of the words that a tokenizer's pieces belong to.
 
-Words are the same for every tokenizer: runs of letters and digits, and every other visible character by itself. A tag
-belongs to a word's first piece; the pieces that follow have none.
+Words are those of ``text.words``, the same for every tokenizer. A tag belongs to a word's first piece; the pieces that
+follow have none.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-_WORD = re.compile(r"\w+|[^\w\s]")
+from sparknlp_ft.text.words import WORD_OR_SIGN
 
 
 @dataclass(frozen=True, order=True)
@@ -27,7 +26,7 @@ class Entity:
 
 def words_of(text: str) -> np.ndarray:
     """Return start and end of each word, int64 of shape [words, 2]."""
-    return np.asarray([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
+    return np.asarray([match.span() for match in WORD_OR_SIGN.finditer(text)], dtype=np.int64).reshape(-1, 2)
 
 
 def first_pieces(words: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 
 from sparknlp_ft.tasks.base import IGNORED, Outcomes, Rows, Setup, Task, objects
 from sparknlp_ft.tasks.packing import pack, unpack
+from sparknlp_ft.text.words import WORD
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +26,7 @@ class Summarization(Task):
 
     name = "summarization"
     target_role = "summary"
+    train_settings = ("label_smoothing",)
     target_kind = "texts"
     auto_model = "AutoModelForSeq2SeqLM"
     default_metric = "rougeL"
@@ -43,7 +44,10 @@ class Summarization(Task):
     def encode_targets(self, values: Sequence[str], labels: Sequence[str], *, encoder: TextEncoder, **_: Any) -> list[bytes]:
         references = [json.loads(value) for value in values]
         ids = encoder.tokenize([several[0] for several in references])
-        return [pack(several, np.asarray([*one, *encoder.single.suffix])) for several, one in zip(references, ids, strict=True)]
+        return [
+            pack(several, np.asarray([*encoder.single.prefix, *one, *encoder.single.suffix]))
+            for several, one in zip(references, ids, strict=True)
+        ]
 
     def decode_target(self, packed: bytes) -> dict[str, Any]:
         references, ids = unpack(packed)
@@ -99,7 +103,7 @@ class WordTokenizer:
     """rouge-score's tokenisation for every script: its own keeps the letters a to z alone. No stemming."""
 
     def tokenize(self, text: str) -> list[str]:
-        return re.findall(r"[^\W_]+", text.lower())
+        return WORD.findall(text.lower().replace("_", " "))
 
 
 def _generation(setup: Setup) -> dict[str, Any]:

@@ -140,6 +140,8 @@ def entities_of(value: str, labels: Sequence[str], text: str) -> list[Entity]:
     """
     entities = []
     for one in json.loads(value):
+        if missing := {"start", "end", "label"} - one.keys():  # Spark's JSON leaves NULLs out.
+            raise DataError(f"an entity has no {min(missing)}: {one}; each needs start, end and label")
         if one["label"] not in labels:
             raise unknown_labels([one["label"]], labels)
         if not 0 <= one["start"] < one["end"] <= len(text):
@@ -155,16 +157,30 @@ def entities_in(text: str, offsets: np.ndarray, result: np.ndarray, labels: Sequ
     """Return the entities of one text: ``start``, ``end``, ``label``, ``text``, and ``score``, the mean of its words' probabilities."""
     words = words_of(text)
     first = first_pieces(words, offsets)
-    words = words[first >= 0]
-    first = first[first >= 0]
+    ends = _ends(words, first, offsets)
+    words, ends, first = words[first >= 0], ends[first >= 0], first[first >= 0]
     shown = first < len(result)  # A text cut by window 'head' ends earlier.
     tags, scores = result[first[shown], 0].astype(np.int64), result[first[shown], 1]
     found = []
     for begin, end, label in runs_of(tags):
-        start, stop = int(words[begin, 0]), int(words[end - 1, 1])
+        start, stop = int(words[begin, 0]), int(ends[end - 1])
         score = float(scores[begin:end].mean())
         found.append({"start": start, "end": stop, "label": labels[label], "text": text[start:stop], "score": score})
     return found
+
+
+def _ends(words: np.ndarray, first: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return where each word ends, [words]; words that begin in its last piece have none of their own, and belong to it."""
+    ends = words[:, 1].copy()
+    following = len(offsets)
+    for word in range(len(words) - 1, -1, -1):
+        if first[word] < 0:
+            continue
+        last = word
+        while last + 1 < len(words) and first[last + 1] < 0 and words[last + 1, 0] < offsets[following - 1, 1]:
+            last += 1
+        ends[word], following = words[last, 1], int(first[word])
+    return ends
 
 
 def _merged(windows: Sequence[tuple[Inputs, np.ndarray]]) -> np.ndarray:

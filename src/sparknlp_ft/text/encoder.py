@@ -32,6 +32,7 @@ TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
     "spiece.model",
+    "spm.model",
     "tokenizer.model",
     "sentencepiece.bpe.model",
 )
@@ -203,6 +204,8 @@ class TextEncoder:
     def _cut(self, length: int, budget: int, rng: np.random.Generator | None) -> list[np.ndarray]:
         if length <= budget or rng is None:
             return [np.arange(length)]
+        if budget <= 0:  # Of a pair, the other text has taken all the room.
+            return [np.zeros(0, dtype=np.int64)]
         return self.window.positions(length, budget, self.config.window_params, rng)
 
     def _joined(self, special: SpecialTokens, first: np.ndarray, second: np.ndarray | None, *, truncated: bool, kept: np.ndarray) -> Inputs:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from sparknlp_ft.config import TrackingConfig, is_url
 from sparknlp_ft.errors import ConfigError
@@ -50,9 +52,32 @@ def param_value(key: str, value: object) -> str:
 def without_secrets(whole: Mapping[str, Any]) -> dict[str, Any]:
     """Return a whole configuration without ``tracking.notify``, the values of ``launch.env`` and passwords in addresses."""
     launch = {**whole.get("launch", {}), "env": dict.fromkeys(whole.get("launch", {}).get("env", {}), "(set)")}
-    tracking = {key: without_password(v) if isinstance(v, str) else v for key, v in whole.get("tracking", {}).items()}
+    tracking = {**whole.get("tracking", {})}
     tracking |= {"notify": "(set)"} if tracking.get("notify") else {}
-    return {**whole, "launch": launch, "tracking": tracking}
+    plain: dict[str, Any] = _plain({**whole, "launch": launch, "tracking": tracking})
+    return plain
+
+
+def shown_overrides(overrides: Sequence[str]) -> list[str]:
+    """Return ``section.key=value`` settings as they may be shown: those that are secrets left out, passwords in addresses too."""
+    shown = []
+    for override in overrides:
+        dotted, _, text = override.partition("=")
+        if dotted == "tracking.notify" or dotted.startswith("launch.env"):
+            continue
+        if dotted in ("tracking", "launch") and isinstance(values := yaml.safe_load(text), dict):
+            kept = {key: value for key, value in values.items() if key not in ("notify", "env")}
+            override = f"{dotted}={yaml.safe_dump(kept, default_flow_style=True, width=10_000).strip()}"
+        shown.append(without_password(override))
+    return shown
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return without_password(value) if isinstance(value, str) else value
 
 
 def without_password(text: str) -> str:

@@ -231,8 +231,9 @@ def find_version(store: Store, name: str, number: str) -> ModelRef | None:
 
 def find_registered(store: Store, name: str, model: ModelRef) -> ModelRef | None:
     """Return the latest version of ``name`` that was made of a run's model, or None."""
-    versions = store.client.search_model_versions(f"name='{name}' and run_id='{model.run_id}'")
-    numbers = [int(version.version) for version in versions if version.source == model.uri]
+    # Unity Catalog takes one condition.
+    versions = store.client.search_model_versions(f"run_id='{model.run_id}'")
+    numbers = [int(version.version) for version in versions if version.name == name and version.source == model.uri]
     return find_version(store, name, str(max(numbers))) if numbers else None
 
 

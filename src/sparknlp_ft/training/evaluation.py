@@ -46,6 +46,6 @@ def _outcomes(forward: Forward, feed: Feed, max_tokens: int) -> Outcomes:
     with torch.inference_mode():
         for batch in feed.evaluation(max_tokens):
             rows = batch.rows(np.arange(len(batch)))
-            parts.append({**forward.task.outcomes(forward.results(batch), rows, forward.setup), "row": batch.row})
+            parts.append({**forward.task.outcomes(forward.results(batch, max_tokens=max_tokens), rows, forward.setup), "row": batch.row})
     forward.network.train(training)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}

@@ -24,6 +24,9 @@ from sparknlp_ft.text.encoder import Inputs, TextEncoder
 from sparknlp_ft.text.manifest import COLUMNS, Manifest, SnapshotFile
 from sparknlp_ft.training.dealing import Dealing, Pool
 
+#: Windows of a row that a training step always has room for.
+LEAST_WINDOWS = 8
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -148,13 +151,14 @@ class Feed:
             DataError: The files do not hold the rows that the manifest says they hold.
         """
         streams = {lane: _Stream(self._shuffled(lane, epoch)) for lane in self.mine}
+        most = max(LEAST_WINDOWS, self.config.micro_batch_tokens // self.encoder.config.max_length)
         for pool in self.dealing.pools(seed=self.config.seed, epoch=epoch):
             dealt = [self._deal(streams[lane].take(int(pool.counts[:, lane].sum())), pool, lane) for lane in self.mine]
             for position, batch in enumerate(pool.order):
                 step = pool.first_step + position
                 if step >= start_step:
                     rows = Rows.concat([lane[batch] for lane in dealt])
-                    yield StepBatch(epoch, step, int(pool.counts[batch].sum()), self._batch(rows, (self.config.seed, epoch)))
+                    yield StepBatch(epoch, step, int(pool.counts[batch].sum()), self._batch(rows, (self.config.seed, epoch), most=most))
         for lane, stream in streams.items():
             stream.end(f"lane {lane} of split {self.split!r} of snapshot {self.manifest.path!r}")
 
@@ -219,12 +223,21 @@ class Feed:
         ends = np.cumsum(pool.counts[:, lane])
         return [rows.take(index) for index in np.split(np.argsort(clipped, kind="stable"), ends[:-1])]
 
-    def _batch(self, rows: Rows, seed: tuple[int, ...]) -> Batch:
+    def _batch(self, rows: Rows, seed: tuple[int, ...], *, most: int | None = None) -> Batch:
         windows = []
         for row, ids, pair in zip(rows.row.tolist(), rows.ids, rows.pair, strict=True):
             second = np.frombuffer(pair, dtype="<i4") if self.manifest.has_pair else None
-            windows.append(self.encoder.windows(np.frombuffer(ids, dtype="<i4"), second, seed=(*seed, row)))
+            found = self.encoder.windows(np.frombuffer(ids, dtype="<i4"), second, seed=(*seed, row))
+            windows.append(found if most is None else _some(found, most, seed=(*seed, row)))
         return Batch(rows.row, windows, [self.task.decode_target(packed) for packed in rows.target])
+
+
+def _some(windows: list[Inputs], most: int, *, seed: Sequence[int]) -> list[Inputs]:
+    """Return at most so many windows of a row, in their order: a step must fit into memory, whatever the longest text."""
+    if len(windows) <= most:
+        return windows
+    chosen = np.random.default_rng([abs(int(s)) for s in seed]).choice(len(windows), size=most, replace=False)
+    return [windows[i] for i in np.sort(chosen)]
 
 
 class _Stream:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sparknlp_ft.tasks import Rows, Setup, Task
-from sparknlp_ft.text.batching import pad
+from sparknlp_ft.text.batching import by_token_budget, pad
 from sparknlp_ft.training.device import autocast
 from sparknlp_ft.training.feed import Batch
 
@@ -44,8 +44,24 @@ class Forward:
         rows = batch.rows(index)
         return self.task.loss(self.output(rows), rows, self.setup)
 
-    def results(self, batch: Batch) -> np.ndarray:
-        """Return the result of each row of a batch."""
+    def results(self, batch: Batch, *, max_tokens: int | None = None) -> np.ndarray:
+        """Return the result of each row of a batch.
+
+        Args:
+            batch: The rows.
+            max_tokens: Padded tokens of one pass; a row with more of them in its windows takes several.
+        """
         rows = batch.rows(np.arange(len(batch)))
-        outputs = self.task.read(self.output(rows)).float().cpu().numpy()
-        return self.task.results(list(outputs), rows, self.setup)
+        flat = [window for windows in rows.windows for window in windows]
+        lengths = [len(window) for window in flat]
+        if max_tokens is None or len(flat) * max(lengths, default=0) <= max_tokens:
+            outputs = self._read(rows)
+        else:
+            outputs = [np.empty(0)] * len(flat)
+            for index in by_token_budget(lengths, max_tokens):
+                for i, output in zip(index, self._read(Rows([[flat[i]] for i in index])), strict=True):
+                    outputs[i] = output
+        return self.task.results(outputs, rows, self.setup)
+
+    def _read(self, rows: Rows) -> list[np.ndarray]:
+        return list(self.task.read(self.output(rows)).float().cpu().numpy())

@@ -13,6 +13,7 @@ from typing import Any
 
 from sparknlp_ft.config import TrainConfig
 from sparknlp_ft.errors import ConfigError, nearest
+from sparknlp_ft.tasks.base import signed
 from sparknlp_ft.text.batching import by_token_budget
 from sparknlp_ft.training.comm import Comm
 from sparknlp_ft.training.device import seed_all
@@ -152,7 +153,7 @@ def advance(progress: Progress, metrics: dict[str, float], metric: str, config: 
         return replace(progress, epochs=epoch, best_epoch=epoch)
     if metric not in metrics:
         raise ConfigError(f"train.metric: {metric!r} is not a metric.{nearest(metric, metrics)} Valid: {', '.join(sorted(metrics))}")
-    score = -metrics[metric] if metric == "loss" else metrics[metric]
+    score = signed(metric, metrics[metric])
     if not progress.best_epoch or score > progress.best_score + config.min_improvement:
         return replace(progress, epochs=epoch, best_epoch=epoch, best_score=score, stale=0)
     stale = progress.stale + 1

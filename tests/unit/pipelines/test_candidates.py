@@ -12,7 +12,8 @@ from sparknlp_ft.cli import parse
 from sparknlp_ft.config import Config, load_config
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.pipelines.candidates import AS_CONFIGURED, Choices, Range, candidates_of, overrides, search_space
-from sparknlp_ft.pipelines.checks import check_before_cluster, compared_metric
+from sparknlp_ft.pipelines.checks import check_before_cluster, check_metric, compared_metric
+from sparknlp_ft.tasks import get_task
 
 
 def config_of(compare: dict[str, Any], *more: str) -> Config:
@@ -76,6 +77,35 @@ def test_the_space_of_a_search() -> None:
 def test_a_space_that_does_not_fit_is_refused(given: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         search_space(config_of({"search": {"train.epochs": given}}))
+
+
+def test_numbers_that_yaml_takes_for_texts_are_numbers() -> None:
+    config = config_of({"search": {"train.learning_rate": {"low": "1e-5", "high": "1e-3"}}})
+    assert search_space(config)["train.learning_rate"] == Range(1e-5, 1e-3, log=False, whole=False)
+
+
+@pytest.mark.parametrize(
+    ("task", "setting", "message"),
+    [
+        (
+            "token_classification",
+            "train.class_weights=balanced",
+            "train.class_weights: 'balanced' means nothing to task token_classification",
+        ),
+        ("multi_label", "train.label_smoothing=0.1", "train.label_smoothing: 0.1 means nothing"),
+        ("regression", "train.metric=loss", "train.metric: 'loss' is not a metric of task regression"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(task: str, setting: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_before_cluster("train", load_config(None, ["data.table=t", f"data.task={task}", setting]))
+
+
+def test_a_metric_of_two_labels_is_none_of_three() -> None:
+    config, task = load_config(None, ["data.table=t", "train.metric=f1"]), get_task("classification")
+    check_metric(config, task, ["a", "b"])
+    with pytest.raises(ConfigError, match=r"train.metric: 'f1' is not a metric"):
+        check_metric(config, task, ["a", "b", "c"])
 
 
 def test_settings_go_through_the_command_line_unchanged() -> None:

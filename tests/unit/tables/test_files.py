@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.errors import DataError
-from sparknlp_ft.tables import files
+from sparknlp_ft.tables import files, listing
 from sparknlp_ft.tables.files import BadRecord, Part
 
 SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -118,7 +118,7 @@ def test_parts_of_a_jsonl_file_hold_every_line_once(tmp_path: Path, rows: list[d
     source = SourceConfig(format="jsonl", path=str(path))
     before, files.PART_BYTES = files.PART_BYTES, part_bytes
     try:
-        parts = files.parts_of(files.list_files(source), source)
+        parts = files.parts_of(listing.list_files(source), source)
     finally:
         files.PART_BYTES = before
     read = [json.loads(values[0]) for part in parts for _, values in files.json_records(part, source)]
@@ -145,13 +145,29 @@ def test_a_folder_gives_its_files_of_that_format_in_order(tmp_path: Path) -> Non
     for name in ("b.csv", "a.csv", "_SUCCESS", "README.md", ".hidden.csv", "sub/c.csv", "d.csv.gz"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    found = [Path(path).relative_to(tmp_path) for path, _ in files.list_files(SourceConfig(format="csv", path=str(tmp_path)))]
+    found = [Path(path).relative_to(tmp_path) for path, _ in listing.list_files(SourceConfig(format="csv", path=str(tmp_path)))]
     assert [str(path) for path in found] == ["a.csv", "b.csv", "d.csv.gz", "sub/c.csv"]
-    globbed = files.list_files(SourceConfig(format="csv", path=str(tmp_path / "?.csv")))
+    globbed = listing.list_files(SourceConfig(format="csv", path=str(tmp_path / "?.csv")))
     assert [Path(path).name for path, _ in globbed] == ["a.csv", "b.csv"]
 
 
 def test_a_missing_file_offers_its_nearest_sibling(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "text\n")
     with pytest.raises(DataError, match=r"Did you mean 'train\.csv'"):
-        files.list_files(SourceConfig(format="csv", path=str(tmp_path / "trian.csv")))
+        listing.list_files(SourceConfig(format="csv", path=str(tmp_path / "trian.csv")))
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"), [("_delta_log", "is a Delta table.*data.table"), ("split=test", "is partitioned.*split: test")]
+)
+def test_a_folder_whose_files_do_not_tell_its_rows_is_refused(tmp_path: Path, folder: str, message: str) -> None:
+    (tmp_path / folder).mkdir()
+    (tmp_path / "part.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=message):
+        listing.list_files(SourceConfig(format="parquet", path=str(tmp_path)))
+
+
+@pytest.mark.parametrize("setting", [{"delimiter": "||"}, {"quote": ""}])
+def test_a_delimiter_is_one_character(setting: dict) -> None:
+    with pytest.raises(ValueError, match="expected one character"):
+        SourceConfig(format="csv", path="x.csv", **setting)

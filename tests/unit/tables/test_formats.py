@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sparknlp_ft.config import SourceConfig, load_config
 from sparknlp_ft.errors import ConfigError, DataError
 from sparknlp_ft.tables import formats
-from sparknlp_ft.tables.files import BadRecord, list_files, parts_of
+from sparknlp_ft.tables.files import BadRecord, parts_of
+from sparknlp_ft.tables.listing import list_files
 from sparknlp_ft.tables.shape import kept_values, label_names
 
 SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

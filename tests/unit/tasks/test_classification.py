@@ -46,6 +46,23 @@ def test_rows_without_prediction_or_with_unknown_label_count_as_wrong() -> None:
     assert task.metrics(outcomes, LABELS)["accuracy"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_focal_loss_has_a_gradient_where_the_row_is_right_beyond_doubt(gamma: float) -> None:
+    import torch
+
+    logits = torch.tensor([[200.0, 0.0, 0.0], [0.0, 1.0, 0.0]], requires_grad=True)
+    task.loss(logits, Rows([[None], [None]], targets=[0, 0]), Setup(SETUP.labels, {"focal_gamma": gamma})).sum().backward()  # type: ignore[list-item]
+    assert torch.isfinite(logits.grad).all() and logits.grad[1].abs().sum() > 0
+
+
+def test_a_label_without_rows_in_train_has_weight_one() -> None:
+    import torch
+
+    logits = torch.zeros(2, 3)
+    losses = task.loss(logits, Rows([[None], [None]], targets=[0, 2]), Setup(SETUP.labels, {"class_weights": {"a": 2.0, "b": 1.0}}))  # type: ignore[list-item]
+    assert losses[0] == pytest.approx(2 * float(losses[1]))
+
+
 def test_loss_and_outcomes_agree_with_each_other() -> None:
     import torch
 

@@ -97,3 +97,17 @@ def test_no_answer_is_given_only_where_training_knew_it() -> None:
     assert never["answer"].tolist() == ["cat"] and never["end"].tolist() == [3]
     assert [one["text"] for one in never["candidates"][0]] == ["cat", "dog"]
     assert sum(one["score"] for one in never["candidates"][0]) == pytest.approx(1.0)
+
+
+def test_an_answer_seen_in_two_windows_counts_once() -> None:
+    from sparknlp_ft.tasks.question_answering import _row_spans
+    from sparknlp_ft.text.encoder import Inputs
+
+    def window(first: int) -> tuple[Inputs, np.ndarray]:
+        output = np.full((6, 2), -9.0)
+        output[1 + 4 - first] = 5.0  # token 4 of the context
+        return Inputs(np.zeros(6, np.int32), None, False, at=1, kept=np.arange(first, first + 4)), output
+
+    one, two = (_row_spans(windows, most_tokens=5) for windows in ([window(2)], [window(2), window(3)]))
+    assert len({(a, b) for a, b, _ in two.tolist()}) == len(two)
+    assert two[1].tolist() == one[1].tolist() == [4.0, 4.0, 10.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -47,6 +48,31 @@ def test_entities_come_back_from_pieces_of_any_size(texts: list[str], data: st.D
     found = task.decode(objects([result]), Rows([], texts=[text], offsets=[offsets]), SETUP)["entities"][0]
     assert [(one["start"], one["end"], one["label"]) for one in found] == [(one.start, one.end, one.label) for one in entities]
     assert all(text[one["start"] : one["end"]] == one["text"] for one in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "gold"),
+    [
+        ("我住在北京市和上海市", 1, ["北京市", "上海市"]),
+        ("我住在北京市", 6, ["我住在北京市"]),  # one piece for the whole text
+        ("मुझे हिन्दी पसंद है", 2, ["हिन्दी"]),
+        ("I met Jose\u0301 Mari\u0301a there", 3, ["Jose\u0301 Mari\u0301a"]),
+    ],
+)
+def test_entities_of_any_script_come_back_whole(text: str, pieces: int, gold: list[str]) -> None:
+    entities = [{"start": text.index(one), "end": text.index(one) + len(one), "label": LABELS[i]} for i, one in enumerate(gold)]
+    cuts = [(at, min(at + pieces, end)) for start, end in _blanks_apart(text) for at in range(start, end, pieces)]
+    offsets = np.asarray(cuts, dtype=np.int32)
+    tokens = Tokens(np.zeros(len(offsets), np.int32), offsets)
+    packed = task.encode_targets([json.dumps(entities)], LABELS, tokens=[tokens], texts=[text], encoder=None)  # type: ignore[arg-type]
+    target = task.decode_target(packed[0])
+    result = np.stack([np.where(target == IGNORED, 0, target), np.ones(len(target))], axis=1)
+    found = task.decode(objects([result]), Rows([], texts=[text], offsets=[offsets]), SETUP)["entities"][0]
+    assert [one["text"] for one in found] == gold
+
+
+def _blanks_apart(text: str) -> list[tuple[int, int]]:
+    return [match.span() for match in re.finditer(r"\S+", text)]
 
 
 @given(st.integers(0, 40), st.integers(4, 12), st.integers(0, 3))

@@ -70,6 +70,14 @@ def test_max_length_must_fit_the_model(max_length: int, expected: str | None) ->
         TextEncoder(make_tokenizer("bert"), TextConfig(max_length=max_length))
 
 
+@pytest.mark.parametrize("window", ["head", "ht", "rs", "rsd", "rso", "sliding"])
+def test_a_pair_fits_wherever_it_fits_at_all(window: str) -> None:
+    encoder = TextEncoder(make_tokenizer("bert"), TextConfig(max_length=4, window=window, window_params=[0] if window == "sliding" else []))
+    for lengths in ((1, 9), (9, 1), (9, 9)):
+        for inputs in encoder.windows(*(np.full(n, 7, np.int32) for n in lengths)):
+            assert len(inputs) <= 4
+
+
 def test_a_folder_without_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no tokenizer"):
         load_tokenizer(tmp_path)

@@ -12,7 +12,7 @@ import pytest
 
 from sparknlp_ft.config import load_config
 from sparknlp_ft.errors import ConfigError
-from sparknlp_ft.tracking.addresses import param_value, without_secrets
+from sparknlp_ft.tracking.addresses import param_value, shown_overrides, without_secrets
 from sparknlp_ft.tracking.notify import VARIABLE, notified
 
 
@@ -67,6 +67,27 @@ def test_nobody_is_told_without_an_address(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv(VARIABLE, raising=False)
     with notified(None, "train tickets") as ended:
         ended("fine")
+
+
+def test_what_is_shown_of_the_command_line_has_no_secrets() -> None:
+    shown = shown_overrides(
+        [
+            "tracking.notify=https://hooks.example.com/secret",
+            "launch.env.TOKEN=secret",
+            "launch={ranks: 2, env: {TOKEN: secret}}",
+            "tracking={notify: https://h.example.com/secret, uri: 'postgresql://me:secret@db/x'}",
+            "train.epochs=3",
+        ]
+    )
+    assert "secret" not in " ".join(shown)
+    assert shown == ["launch={ranks: 2}", "tracking={uri: 'postgresql://…@db/x'}", "train.epochs=3"]
+
+
+@pytest.mark.parametrize("given", ["tracking.notfy=https://h.example.com/secret", "launch.env={TOKEN: [secret]}"])
+def test_a_mistyped_secret_is_not_echoed(given: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(None, ["data.table=t", given])
+    assert "secret" not in str(error.value)
 
 
 def test_the_address_is_kept_secret() -> None:

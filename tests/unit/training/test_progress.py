@@ -14,6 +14,14 @@ def scores(config: TrainConfig, *values: float, metric: str = "accuracy") -> Pro
     return progress
 
 
+@pytest.mark.parametrize(("metric", "best"), [("rmse", 3), ("loss", 3), ("spearman", 2), ("fn", 3)])
+def test_of_errors_less_is_better(metric: str, best: int) -> None:
+    progress = Progress()
+    for value in (2.0, 3.0, 1.0):
+        progress = advance(progress, {metric: value}, metric, TrainConfig(patience=2))
+    assert progress.best_epoch == best
+
+
 def test_early_stopping_and_the_best_epoch() -> None:
     config = TrainConfig(patience=2)
     assert scores(config, 0.5, 0.7, 0.7) == Progress(epochs=3, best_epoch=2, best_score=0.7, stale=1)
