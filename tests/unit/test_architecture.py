@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 from collections.abc import Iterator
@@ -62,8 +63,14 @@ def source_files(*parts: str) -> list[Path]:
     return sorted(file for folder in folders for file in ([folder] if folder.suffix == ".py" else folder.rglob("*.py")))
 
 
-def imports(file: Path) -> Iterator[Import]:
-    yield from _walk(ast.parse(file.read_text(encoding="utf-8")), file, top=True)
+@functools.cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imports(file: Path) -> tuple[Import, ...]:
+    return tuple(_walk(parsed(file), file, top=True))
 
 
 def _walk(node: ast.AST, file: Path, *, top: bool) -> Iterator[Import]:
@@ -141,7 +148,7 @@ def test_files_and_functions_stay_readable() -> None:
         text = file.read_text(encoding="utf-8")
         if (lines := text.count("\n")) > FILE_LINES:
             wrong.append(f"{where(file, lines)}: {lines} lines, at most {FILE_LINES}")
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > FUNCTION_LINES:
@@ -166,7 +173,7 @@ def test_no_error_is_swallowed() -> None:
     wrong = [
         where(file, node.lineno)
         for file in source_files()
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(file))
         if isinstance(node, ast.ExceptHandler) and all(isinstance(child, ast.Pass) for child in node.body)
     ]
     assert not wrong
@@ -188,5 +195,5 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
 
 
 def _documented(file: Path) -> bool:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = parsed(file)
     return not tree.body or ast.get_docstring(tree) is not None
