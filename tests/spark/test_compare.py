@@ -41,7 +41,7 @@ def config(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Con
         f"model.base={tiny_model_dir(folder)}",
         "model.dropout=0.0",
         "text.max_length=32",
-        "train={epochs: 6, batch_size: 16, learning_rate: 0.001, patience: null}",
+        "train={epochs: 8, batch_size: 8, learning_rate: 0.002, patience: null}",
         f"launch={{backend: solo, ranks: 1, run_dir: {folder / 'runs'}}}",
         f"tracking.uri=sqlite:///{folder}/store/mlflow.db",
         f"compare.candidates={CANDIDATES}",
