@@ -20,7 +20,6 @@ from sparknlp_ft.demo.messages import Message, messages, write_csv
 from sparknlp_ft.demo.summary import CONFIG, Prediction, Summary
 from sparknlp_ft.errors import EXIT_OTHER, EXIT_USER, UserError
 from sparknlp_ft.progress import setup_logging, step
-from sparknlp_ft.reports.baseline import Baseline, baselines
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -74,10 +73,12 @@ def run_demo(config: Config, out: Path) -> Summary:
     Raises:
         UserError: A step cannot be done, and says what to do.
     """
+    from sparknlp_ft.pipelines.baselines import run_baselines
     from sparknlp_ft.pipelines.evaluate import run_evaluate
     from sparknlp_ft.pipelines.ingest import run_ingest
     from sparknlp_ft.pipelines.score import run_score
     from sparknlp_ft.pipelines.train import run_train
+    from sparknlp_ft.tables.delta import TableRef, pin
     from sparknlp_ft.tables.session import get_session
 
     start = time.monotonic()
@@ -85,7 +86,7 @@ def run_demo(config: Config, out: Path) -> Summary:
     with step("starting Spark"):
         spark = get_session("sparknlp_ft demo")
     print(run_ingest(config, spark))
-    baseline = cheap(rows)
+    baselines = run_baselines(config, spark, pin(spark, TableRef.parse(config.data.table, config.data.root)))
     trained = run_train(config, spark)
     scoring = time.monotonic()
     scored = run_score(config, spark)
@@ -94,8 +95,9 @@ def run_demo(config: Config, out: Path) -> Summary:
     evaluated = run_evaluate(config, spark, split="test")
     return Summary(
         rows=len(rows),
+        tests=sum(row.split == "test" for row in rows),
         intents=len({row.intent for row in rows}),
-        baseline=baseline,
+        baselines=baselines,
         trained=trained,
         scored=scored,
         scoring_seconds=scoring,
@@ -115,13 +117,6 @@ def write_data(folder: Path) -> list[Message]:
     for split in ("train", "test"):
         write_csv([row for row in rows if row.split == split], folder / f"{split}.csv")
     return rows
-
-
-def cheap(rows: Sequence[Message]) -> Baseline:
-    """Fit the baselines on the training rows and measure them on the test rows."""
-    with step("TF-IDF baseline"):
-        train, test = ([(row.text, row.intent) for row in rows if row.split == split] for split in ("train", "test"))
-        return baselines(train, test)
 
 
 def some_predictions(config: Config, spark: SparkSession) -> list[Prediction]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
-from sparknlp_ft.reports.baseline import Baseline
+from sparknlp_ft.reports.leaderboard import Entry, ranked
 
 if TYPE_CHECKING:
     from sparknlp_ft.pipelines.evaluate import Evaluation
@@ -37,8 +37,9 @@ class Summary:
     """All that the demo's last page says."""
 
     rows: int
+    tests: int  #: of the rows
     intents: int
-    baseline: Baseline
+    baselines: list[Entry]
     trained: TrainOutcome
     scored: ScoreResult
     scoring_seconds: float
@@ -53,15 +54,14 @@ class Summary:
         return "\n".join(["", *self._results(), "", *self._table(), "", *self._places()])
 
     def _results(self) -> list[str]:
-        trained, result, cheap = self.trained, self.trained.result, self.baseline
+        trained, result = self.trained, self.trained.result
         accuracy = self.evaluated.metrics["accuracy"]
         return [
             f"The whole job took {self.seconds:.0f} s.",
-            f"  data       {self.rows:,} support messages, {self.intents} intents ({cheap.train_rows:,} train, {cheap.test_rows:,} test)",
+            f"  data       {self.rows:,} support messages, {self.intents} intents ({self.rows - self.tests:,} train, {self.tests:,} test)",
             f"             {trained.source.ref.display}, version {trained.source.version}",
             f"  accuracy   {accuracy:.3f} on test: fine-tuned model, epoch {result.best_epoch}",
-            f"             {cheap.tfidf_accuracy:.3f} TF-IDF with logistic regression",
-            f"             {cheap.majority_accuracy:.3f} always {cheap.majority_label!r}",
+            *[f"             {one.test['accuracy']:.3f} {one.name}" for one in ranked(self.baselines, "accuracy")],
             f"  training   {result.train_rows_per_second:,.0f} rows/s on {result.ranks} ranks, {result.steps:,} steps, {result.precision}",
             f"  scoring    {self.scored.rows_per_second:,.0f} rows/s, model loading included",
             f"             {self.scored.scored:,} rows read, scored and merged in {self.scoring_seconds:.0f} s",

@@ -11,7 +11,7 @@ import yaml
 from sparknlp_ft.config import load_config
 from sparknlp_ft.demo.run import places, write_data
 from sparknlp_ft.demo.summary import Prediction, Summary
-from sparknlp_ft.reports.baseline import Baseline
+from sparknlp_ft.reports.leaderboard import BASELINE, Entry
 
 CONF = Path(__file__).parents[3] / "conf" / "demo.yaml"
 
@@ -42,7 +42,10 @@ def test_the_last_page_says_what_a_reader_wants_to_know(tmp_path: Path) -> None:
     values: dict[str, Any] = {
         "rows": 3680,
         "intents": 16,
-        "baseline": Baseline("app_crash", 0.0625, 0.9, 0.9, 3040, 640, 1.0),
+        "tests": 640,
+        "baselines": [
+            Entry(name, BASELINE, {"accuracy": value}, {"accuracy": value}) for name, value in (("majority", 0.0625), ("TF-IDF", 0.9))
+        ],
         "trained": SimpleNamespace(source=table, result=result, verdict="champion → m/1"),
         "scored": SimpleNamespace(scored=3680, rows_per_second=400.0),
         "scoring_seconds": 12.0,
@@ -60,6 +63,8 @@ def test_the_last_page_says_what_a_reader_wants_to_know(tmp_path: Path) -> None:
     for expected in (
         "0.975 on test",
         "0.900 TF-IDF",
+        "0.062 majority",
+        "3,040 train, 640 test",
         "150 rows/s on 2 ranks",
         "/lake/messages, version 3",
         "champion → m/1",
