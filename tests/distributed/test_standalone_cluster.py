@@ -51,7 +51,7 @@ def test_train_and_score_on_two_workers(spark: SparkSession, tmp_path: Path) -> 
         },
         "model": {"base": str(tiny_model_dir(tmp_path)), "dropout": 0.0},
         "text": {"max_length": 32},
-        "train": {"epochs": 20, "batch_size": 16, "lanes": 4, "learning_rate": 0.005, "patience": None},
+        "train": {"epochs": 12, "batch_size": 16, "lanes": 4, "learning_rate": 0.002, "patience": None},
         "launch": {"ranks": 2, "run_dir": str(tmp_path / "runs")},
         "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db", "artifacts": str(tmp_path / "artifacts")},
     }
