@@ -21,12 +21,17 @@ settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+#: On a few hundred rows Spark spends its time compiling code that runs once, and planning anew what has two partitions.
+SMALL_TABLES = ("spark.sql.codegen.wholeStage=false", "spark.sql.codegen.factoryMode=NO_CODEGEN", "spark.sql.adaptive.enabled=false")
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """The one session, started by the first test that asks; two slots on any machine, and lost tasks are tried again."""
     from sparknlp_ft.tables.session import MASTER_VARIABLE, get_session
 
     os.environ.setdefault(MASTER_VARIABLE, "local[2,4]")
+    os.environ.setdefault("PYSPARK_SUBMIT_ARGS", " ".join([*(f"--conf {setting}" for setting in SMALL_TABLES), "pyspark-shell"]))
     session = get_session("sparknlp_ft tests")
     yield session
     session.stop()

@@ -50,6 +50,9 @@ def spark_submit(master: str, job: Path, *arguments: str, packages: str, cwd: Pa
         "spark.executor.memory": "1g",
         "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "1",
+        # As in conftest: code compiled for a few hundred rows costs more than it saves.
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.adaptive.enabled": "false",
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
     }
