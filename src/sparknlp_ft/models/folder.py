@@ -80,7 +80,9 @@ class LoadedModel:
         return self.setup.labels
 
 
-def build_network(base_dir: str | Path, task: Task, labels: Sequence[str], *, dropout: float | None = None) -> PreTrainedModel:
+def build_network(
+    base_dir: str | Path, task: Task, labels: Sequence[str], *, dropout: float | None = None, prior: Sequence[float] | None = None
+) -> PreTrainedModel:
     """Put the task's head on a base model.
 
     Weights the base lacks (the head) are drawn from torch's generator: seed it first for the same network again.
@@ -90,6 +92,7 @@ def build_network(base_dir: str | Path, task: Task, labels: Sequence[str], *, dr
         task: Decides the transformers auto class.
         labels: Label list; the task makes the network's outputs of it.
         dropout: Override of every dropout probability of the base; None keeps them.
+        prior: What a newly drawn head says before it has learnt anything, one value per output; None: what is drawn.
 
     Returns:
         The network in float32 and training mode.
@@ -109,6 +112,10 @@ def build_network(base_dir: str | Path, task: Task, labels: Sequence[str], *, dr
             if hasattr(config, name):
                 setattr(config, name, dropout)
     network, fresh = load_network(folder, task, config=config, ignore_mismatched_sizes=True)
+    if prior is not None:
+        for name, parameter in network.named_parameters():
+            if name in fresh and name.endswith("bias") and parameter.shape == (len(prior),):
+                parameter.data.copy_(parameter.new_tensor(list(prior)))
     parameters = [name for name, _ in network.named_parameters()]
     if 2 * len(fresh) > len(parameters):
         raise ModelError(

@@ -90,6 +90,10 @@ class Task(ABC):
     def label_list(self, values: Sequence[str]) -> list[str]:
         """Return the label list of a data set from the labels that occur in train; raises DataError if unfit."""
 
+    def prior(self, label_counts: Mapping[str, float], rows: int, labels: Sequence[str]) -> list[float] | None:
+        """Return what a new head is to say before it has learnt anything, a value per output; None: what is drawn."""
+        return None
+
     @abstractmethod
     def encode_targets(
         self, values: Sequence[str], labels: Sequence[str], *, tokens: Sequence[Tokens], texts: Sequence[str], encoder: TextEncoder

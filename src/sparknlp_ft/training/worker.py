@@ -113,7 +113,8 @@ def assemble(job: TrainJob, comm: Comm, seat: Seat) -> Parts:
     if not train.rows:
         raise DataError(f"snapshot {manifest.path!r} of table {manifest.table!r} has no rows to train on; check data.train_split")
     seed_all(config.train.seed)
-    network = build_network(job.base_dir, task, manifest.labels, dropout=config.model.dropout)
+    prior = task.prior(manifest.label_counts, train.rows, manifest.labels)
+    network = build_network(job.base_dir, task, manifest.labels, dropout=config.model.dropout, prior=prior)
     network = tune(network, config.model, seed=config.train.seed).to(device)
     share = trained_share(network)
     _share_weights(network, comm)

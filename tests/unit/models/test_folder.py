@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_dropout_override_reaches_every_dropout(tmp_path: Path) -> None:
 
     network = build_network(tiny_model_dir(tmp_path), get_task("classification"), LABELS, dropout=0.0)
     assert {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)} == {0.0}
+
+
+def test_a_new_head_says_the_prior_and_a_known_one_is_kept(tmp_path: Path) -> None:
+    prior = get_task("multi_label").prior({"a": 10, "b": 90}, 100, ["a", "b", "never"])
+    assert prior == pytest.approx([math.log(11 / 91), math.log(91 / 11), math.log(1 / 101)])
+    network = build_network(tiny_model_dir(tmp_path), get_task("multi_label"), ["a", "b", "never"], prior=prior)
+    assert network.classifier.bias.tolist() == pytest.approx(prior)
+    known = tiny_classifier_dir(tmp_path, LABELS)
+    assert build_network(known, get_task("classification"), LABELS, prior=[9.0] * 3).classifier.bias.tolist() != [9.0] * 3
 
 
 def test_seeded_head_is_drawn_again(tmp_path: Path) -> None:
