@@ -104,9 +104,7 @@ def build_network(
     config = read_config(folder)
     names = task.output_names(labels)
     if names:
-        config.num_labels = len(names)
-        config.id2label = dict(enumerate(names))
-        config.label2id = {name: i for i, name in enumerate(names)}
+        name_outputs(config, names)
     if dropout is not None:
         for name in DROPOUT_SETTINGS:
             if hasattr(config, name):
@@ -220,6 +218,13 @@ def quiet_transformers() -> Iterator[None]:
         hf_logging.set_verbosity(verbosity)
         if bars:
             hf_logging.enable_progress_bar()
+
+
+def name_outputs(config: Any, names: Sequence[str]) -> None:
+    """Write names of a network's outputs into its configuration."""
+    config.num_labels = len(names)
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: i for i, name in enumerate(names)}
 
 
 def read_config(folder: Path) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.config import TextConfig
 from sparknlp_ft.errors import ConfigError, ModelError, shown
-from sparknlp_ft.models.folder import META_FILE, load_model, load_network, read_config
+from sparknlp_ft.models.folder import META_FILE, load_model, load_network, name_outputs, read_config
 from sparknlp_ft.tasks import Task, get_task
 from sparknlp_ft.text.encoder import load_tokenizer
 
@@ -196,6 +196,5 @@ def _reorder(network: Any, names: Sequence[str], rows: Sequence[int | None]) -> 
                 if old.bias is not None:
                     new.bias[i] = NEVER if row is None else old.bias[row]
         network.set_submodule(name, new)
-    config.num_labels = network.num_labels = len(names)
-    config.id2label = dict(enumerate(names))
-    config.label2id = {name: i for i, name in enumerate(names)}
+    network.num_labels = len(names)
+    name_outputs(config, names)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pyspark.sql import functions as F
 
 from sparknlp_ft.config import Config
@@ -23,7 +22,7 @@ from sparknlp_ft.tables.snapshot import Survey, survey
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import Task, get_task
-from sparknlp_ft.tasks.base import Outcomes
+from sparknlp_ft.tasks.base import Outcomes, join_outcomes
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -122,7 +121,7 @@ def _measure(
                 seconds[number] += time.monotonic() - start
                 predictions = [given.get(i) for i in range(len(targets))]
                 parts[1 + number].append(task.outcomes_of_values(targets, predictions, found.labels, [1] * len(targets)))
-        constant, *results = [task.metrics(_joined(one), found.labels) for one in parts]
+        constant, *results = [task.metrics(join_outcomes(one), found.labels) for one in parts]
     return constant, [(result, rows / max(spent, 1e-9)) for result, spent in zip(results, seconds, strict=True)]
 
 
@@ -131,10 +130,6 @@ def _chunks(labelled: DataFrame, split: str) -> Iterator[tuple[list[tuple[str, .
     rows = labelled.where(F.col(SPLIT) == split).select("target", *texts).toLocalIterator()
     while chunk := list(islice(rows, CHUNK)):
         yield [tuple(row[1:]) for row in chunk], [row[0] for row in chunk]
-
-
-def _joined(parts: Sequence[Outcomes]) -> Outcomes:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _entries(

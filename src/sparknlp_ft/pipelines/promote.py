@@ -9,6 +9,7 @@ from sparknlp_ft.config import Config
 from sparknlp_ft.pipelines.checks import check_before_cluster, check_metric
 from sparknlp_ft.pipelines.deployment import deploy
 from sparknlp_ft.pipelines.gate import Verdict, judge
+from sparknlp_ft.pipelines.train import source_tags
 from sparknlp_ft.tables.contracts import TEST, resolve_roles
 from sparknlp_ft.tables.delta import Pinned, TableRef, files_present, pin, read
 from sparknlp_ft.tables.snapshot import survey
@@ -70,5 +71,4 @@ def run_promote(config: Config, spark: SparkSession) -> Promotion:
 
 
 def _registered(config: Config, store: Store, source: Pinned, model: ModelRef) -> ModelRef:
-    tags = {"source_table": source.ref.display, "source_table_id": source.table_id, "source_version": source.version}
-    return find_registered(store, config.model_name, model) or register(store, model, config.model_name, tags=tags)
+    return find_registered(store, config.model_name, model) or register(store, model, config.model_name, tags=source_tags(source))

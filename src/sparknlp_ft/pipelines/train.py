@@ -138,12 +138,12 @@ def log_result(run: Run, result: TrainResult) -> ModelRef:
 
 def lineage(source: Pinned, manifest: Manifest) -> dict[str, object]:
     """Tags that lead from a run or a model version back to the table version and the snapshot it was trained on."""
-    return {
-        "source_table": source.ref.display,
-        "source_table_id": source.table_id,
-        "source_version": source.version,
-        "snapshot": Path(manifest.path).name,
-    }
+    return {**source_tags(source), "snapshot": Path(manifest.path).name}
+
+
+def source_tags(source: Pinned) -> dict[str, object]:
+    """Tags that name a table version."""
+    return {"source_table": source.ref.display, "source_table_id": source.table_id, "source_version": source.version}
 
 
 def example(roles: Sequence[str]) -> pd.DataFrame:

@@ -25,6 +25,11 @@ LOWER_IS_BETTER = frozenset({"loss", "mse", "rmse", "mae", "fp", "fn"})
 IGNORED = -100
 
 
+def join_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
+    """Return the outcomes of all parts' rows, one part after the other; there is at least one part."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def signed(metric: str, value: float) -> float:
     """Return a metric's value with the sign that makes more better."""
     return -value if metric in LOWER_IS_BETTER else value

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -127,14 +127,7 @@ class TextEncoder:
         """Return each text's full token ids, without special tokens; int32, one array of its own length per text."""
         if not len(texts):
             return []
-        encoded = self.tokenizer(
-            list(texts),
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
-        return [np.asarray(ids, dtype=np.int32) for ids in encoded["input_ids"]]
+        return [np.asarray(ids, dtype=np.int32) for ids in self._encoded(texts)["input_ids"]]
 
     def tokenize_with_offsets(self, texts: Sequence[str]) -> list[Tokens]:
         """Return each text's full token ids with the characters they come from.
@@ -149,16 +142,14 @@ class TextEncoder:
                 f"tokenizer {type(self.tokenizer).__name__} cannot tell which characters a token comes from, which entities and answers "
                 "need; take a base model with a tokenizer.json"
             )
-        encoded = self.tokenizer(
-            list(texts),
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            return_offsets_mapping=True,
-            verbose=False,
-        )
+        encoded = self._encoded(texts, return_offsets_mapping=True)
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return [Tokens(np.asarray(ids, dtype=np.int32), np.asarray(spans, dtype=np.int32).reshape(-1, 2)) for ids, spans in pairs]
+
+    def _encoded(self, texts: Sequence[str], **more: bool) -> Any:
+        return self.tokenizer(
+            list(texts), add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False, **more
+        )
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Return the texts of token ids, special tokens left out."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sparknlp_ft.tasks.base import Outcomes
+from sparknlp_ft.tasks.base import Outcomes, join_outcomes
 from sparknlp_ft.training.comm import Comm
 from sparknlp_ft.training.feed import Feed
 from sparknlp_ft.training.forward import Forward
@@ -30,7 +30,7 @@ def evaluate(forward: Forward, feed: Feed, comm: Comm, *, max_tokens: int) -> tu
     gathered = [part for part in comm.allgather_object(_outcomes(forward, feed, max_tokens)) if part]
     result: tuple[dict[str, float], dict[str, Any]] = {}, {}
     if comm.rank == 0:
-        joined = {name: np.concatenate([part[name] for part in gathered]) for name in gathered[0]}
+        joined = join_outcomes(gathered)
         order = np.argsort(joined.pop("row"), kind="stable")
         outcomes = {name: values[order] for name, values in joined.items()}
         tuned, labels = forward.task.tune(outcomes, forward.setup.labels), forward.setup.labels
@@ -48,4 +48,4 @@ def _outcomes(forward: Forward, feed: Feed, max_tokens: int) -> Outcomes:
             rows = batch.rows(np.arange(len(batch)))
             parts.append({**forward.task.outcomes(forward.results(batch, max_tokens=max_tokens), rows, forward.setup), "row": batch.row})
     forward.network.train(training)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+    return join_outcomes(parts) if parts else {}
