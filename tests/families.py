@@ -27,7 +27,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "summarization": (),
 }
 COUNTS: dict[str, dict[str, float]] = {
-    "regression": {"rows": 1.0, "sum": 3.0, "squares": 12.0},
+    "regression": {"mean": 3.0, "deviation": 2.0},
     "question_answering": {"answered": 1, "no answer": 1},
 }
 
@@ -129,7 +129,7 @@ def _snapshot(folder: Path, family: str, base: Path, rows: int) -> Manifest:
     counts = COUNTS.get(family, dict.fromkeys(labels, 1))
     if family == "regression":
         values = [float(row[2]) for row in splits["train"]]
-        counts = {"rows": float(rows), "sum": sum(values), "squares": sum(value**2 for value in values)}
+        counts = {"mean": float(np.mean(values)), "deviation": float(np.std(values))}
     manifest = Manifest(
         path=str(folder), table="test", table_id="0", version=0, task=family, tokenizer="none",
         has_pair=family == "question_answering", labels=labels, label_counts=counts, splits=written,

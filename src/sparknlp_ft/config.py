@@ -7,6 +7,8 @@ that a rank or an executor with another working directory means the same place.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,9 @@ from sparknlp_ft.errors import ConfigError, nearest
 from sparknlp_ft.package_config import PackageConfig
 from sparknlp_ft.run_config import LaunchConfig, ScoreConfig, TrackingConfig
 from sparknlp_ft.source_config import Section, SourceConfig, is_url
+
+#: Sections that decide, with the data, what a trained model is.
+MODEL_SECTIONS = ("model", "text", "train", "generate", "answer")
 
 
 class DataConfig(Section):
@@ -165,6 +170,10 @@ class Config(Section):
         table = self.data.table.rstrip("/").rsplit("/", 1)[-1].replace(".", "-")
         return f"{self.data.task}-{table}"
 
+    def model_settings(self) -> dict[str, Any]:
+        """The sections ``MODEL_SECTIONS``, as plain values."""
+        return self.model_dump(mode="json", include=set(MODEL_SECTIONS))
+
     def flat(self) -> dict[str, object]:
         """Every resolved setting of a run by its dotted path, as logged to MLflow; what other commands do with it is none of its own."""
         return dict(_flatten(self.model_dump(mode="json", exclude={"compare", "package"})))
@@ -204,6 +213,11 @@ def with_settings(config: Config, settings: Mapping[str, object], where: str) ->
     for dotted, value in settings.items():
         _place(values, dotted.split("."), value)
     return _absolute(_checked(values, [], where), Path.cwd())
+
+
+def fingerprint(values: object, *, length: int = 12) -> str:
+    """Return a hash of plain values, as hexadecimal digits: for names of folders and files that they decide the content of."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:length]
 
 
 def _checked(values: dict[str, Any], problems: list[str], where: str) -> Config:

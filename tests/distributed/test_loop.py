@@ -1,5 +1,6 @@
 """The loop on a tiny model: ranks change neither gradients nor metrics, and stopping, resuming and saving are exact."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,10 @@ def test_training_the_rows_in_use_alone_gives_the_result_of_training_the_whole_t
         assert mine["metrics"] == pytest.approx(theirs["metrics"], abs=1e-4)
 
 
+def events(run_dir: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
 class Killed(Exception):
     pass
 
@@ -113,16 +118,20 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: py
     write = worker._Recorder._write_step
 
     def die(self: Any) -> None:
+        last = self.pending[-1]
         write(self)
-        if self.steps == 2 * 13 + 5:
+        if last.step == 2 * 13 + 5:
             raise Killed
 
     with monkeypatch.context() as patch:
         patch.setattr(worker._Recorder, "_write_step", die)
         with pytest.raises(Killed):
             train_alone(job, tmp_path / "killed")
+    before = len(events(tmp_path / "killed"))
     resumed = train_alone(job, tmp_path / "killed", resume=True)
-    assert resumed.steps == 2 * 13
+    steps = [event for event in events(tmp_path / "killed")[before:] if event["event"] == "step"]
+    assert [event["step"] for event in steps] == list(range(2 * 13 + 1, 4 * 13 + 1))
+    assert (resumed.steps, resumed.rows, steps[-1]["rows"]) == (whole.steps, whole.rows, 4 * 100)
     assert [entry["metrics"] for entry in resumed.epochs] == [entry["metrics"] for entry in whole.epochs]
     assert all(torch.equal(weights(resumed)[name], tensor) for name, tensor in weights(whole).items())
     assert not (tmp_path / "killed" / "checkpoint").exists()

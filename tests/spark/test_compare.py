@@ -1,10 +1,11 @@
-"""compare: baselines and candidates of one table on one leaderboard, one MLflow parent with a child each, a search."""
+"""compare: baselines and candidates on one leaderboard, one MLflow parent with a child each, a restart, a search."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
@@ -52,7 +53,11 @@ def config(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Con
 
 @pytest.fixture(scope="module")
 def compared(spark: SparkSession, config: Config) -> Comparison:
-    return run_compare(config, spark)
+    """A comparison that was cut off before its end and started again."""
+    with mock.patch("sparknlp_ft.pipelines.compare._register", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        run_compare(config, spark)
+    with mock.patch("sparknlp_ft.pipelines.contest.fine_tune", side_effect=AssertionError("trained a second time")):
+        return run_compare(config, spark)
 
 
 def board(spark: SparkSession, config: Config) -> list[Any]:
@@ -90,7 +95,8 @@ def test_the_winner_is_registered_through_the_gate(spark: SparkSession, config: 
     assert compared.verdict is not None and compared.verdict.moved and compared.winner is not None
     champion = find_alias(connect(config.tracking), config.model_name, "champion")
     assert champion is not None and champion.run_id == compared.winner.model.run_id
-    assert not list(Path(config.launch.run_dir).glob("*/best-*")), "models are in MLflow; their folders are gone"
+    left = [path.name for path in Path(config.launch.run_dir).glob("*") if list(path.glob("best-*")) or path.is_file()]
+    assert not left, "models are in MLflow, results on the leaderboard: folders and notes are gone"
     assert run_score(config, spark).scored == ROWS
     assert compared.winner.entry.name in str(compared) and "elsewhere failed" in str(compared)
 

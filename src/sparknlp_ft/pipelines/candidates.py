@@ -9,11 +9,8 @@ from typing import Any
 
 import yaml
 
-from sparknlp_ft.config import Config, with_settings
+from sparknlp_ft.config import MODEL_SECTIONS, Config, with_settings
 from sparknlp_ft.errors import ConfigError, nearest
-
-#: Sections that a candidate may change. Data and places are the same for all, or they could not be compared.
-SECTIONS = ("model", "text", "train", "generate", "answer")
 
 #: Name of the one candidate where none are given.
 AS_CONFIGURED = "as configured"
@@ -67,10 +64,10 @@ def changed(config: Config, settings: Mapping[str, Any], where: str) -> Config:
     """
     for dotted in settings:
         section, _, key = dotted.partition(".")
-        if section not in SECTIONS or not key:
+        if section not in MODEL_SECTIONS or not key:
             raise ConfigError(
-                f"{where}: {dotted!r} is nothing that candidates may differ in.{nearest(section, SECTIONS)} Give section.key with "
-                f"a section of {', '.join(SECTIONS)}; data, places and scoring are the same for all"
+                f"{where}: {dotted!r} is nothing that candidates may differ in.{nearest(section, MODEL_SECTIONS)} Give section.key with "
+                f"a section of {', '.join(MODEL_SECTIONS)}; data, places and scoring are the same for all"
             )
     return with_settings(config, settings, where)
 

@@ -6,7 +6,6 @@ trial it was killed in goes on from its checkpoint. The test split is never look
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparknlp_ft.config import Config
+from sparknlp_ft.config import Config, fingerprint
 from sparknlp_ft.errors import ConfigError, RankError, UserError
 from sparknlp_ft.pipelines.candidates import Choices, Space, changed, search_space
 from sparknlp_ft.progress import log
@@ -105,12 +104,11 @@ def search(config: Config, source: Pinned, *, trials: int, measure: str, train: 
 
 def _study_file(config: Config, source: Pinned, measure: str) -> Path:
     """Where the study is kept: named by all that decides it, so that another search does not go on with it."""
-    deciding = config.model_dump(mode="json", include={"data", "model", "text", "train", "generate", "answer"})
-    named = [deciding, config.compare.search, source.table_id, source.version, measure]
-    fingerprint = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
+    deciding = [config.model_settings(), config.data.model_dump(mode="json"), config.compare.search]
+    name = fingerprint([*deciding, source.table_id, source.version, measure])
     folder = Path(config.launch.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"search-{fingerprint}.db"
+    return folder / f"search-{name}.db"
 
 
 def _study(file: Path, measure: str, seed: int) -> optuna.Study:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import shutil
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sparknlp_ft.config import Config
+from sparknlp_ft.config import Config, fingerprint
 from sparknlp_ft.models.folder import load_meta
 from sparknlp_ft.models.size import weights_of
 from sparknlp_ft.pipelines.base import pin_base
@@ -156,11 +154,8 @@ def make_job(config: Config, spark: SparkSession, manifest: Manifest, base: Path
 
     So a job that is started again after it was killed finds its checkpoint, and one with other settings does not.
     """
-    deciding = config.model_dump(mode="json", include={"model", "text", "train", "generate", "answer"}) | {
-        "snapshot": Path(manifest.path).name
-    }
-    fingerprint = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:12]
-    run_dir = Path(config.launch.run_dir) / f"{config.model_name}-{fingerprint}"
+    name = fingerprint(config.model_settings() | {"snapshot": Path(manifest.path).name})
+    run_dir = Path(config.launch.run_dir) / f"{config.model_name}-{name}"
     # Ranks on other machines see the shared run folder, but not necessarily the base model's.
     if not is_local(spark) and not (run_dir / "base" / "config.json").exists():
         shutil.copytree(base, run_dir / "base", dirs_exist_ok=True)

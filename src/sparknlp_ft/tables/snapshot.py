@@ -7,21 +7,20 @@ that decides its content, is built under another name and renamed: a snapshot th
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from sparknlp_ft.config import Config, is_url
+from sparknlp_ft.config import Config, fingerprint, is_url
 from sparknlp_ft.errors import DataError, nearest, shown
 from sparknlp_ft.progress import log
 from sparknlp_ft.tables import contracts
@@ -46,7 +45,7 @@ FILE_ROWS = 65_536
 MOST_LABELS = 100_000
 SPLITS = (TRAIN, VALIDATION, TEST)
 #: Changes when this module or ``encode`` writes other content for the same input.
-_CONTENT = 3
+_CONTENT = 4
 _DAY = 86_400
 
 
@@ -76,9 +75,9 @@ def build_snapshot(spark: SparkSession, pinned: Pinned, config: Config, task: Ta
     """
     df = read(spark, pinned)
     roles = contracts.resolve_roles(df, config.data, task, need_target=True)
-    fingerprint = tokenizer_fingerprint(model_dir)
+    tokenizer = tokenizer_fingerprint(model_dir)
     home = snapshots_folder(config)
-    folder = home / _key(pinned, config, task, roles, fingerprint)
+    folder = home / _key(pinned, config, task, roles, tokenizer)
     if (cached := _cached(folder)) is not None:
         log.info("snapshot %s is there already: %s", folder.name, _told(cached.splits))
         return cached
@@ -95,7 +94,7 @@ def build_snapshot(spark: SparkSession, pinned: Pinned, config: Config, task: Ta
             table_id=pinned.table_id,
             version=pinned.version,
             task=task.name,
-            tokenizer=fingerprint,
+            tokenizer=tokenizer,
             has_pair=len(roles.texts) > 1,
             labels=found.labels,
             label_counts=found.label_counts,
@@ -131,9 +130,9 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
     has_validation = any(group["raw"] == VALIDATION for group in groups)
     rows: Counter[str] = Counter()
     by_label: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
-    sums: Counter[str] = Counter()
     own: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
+    numbers: list[Row] = []
     trainable = 0
     for group in groups:
         raw, label, count = group["raw"], group["label"], group["rows"]
@@ -149,8 +148,8 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
                 by_label[split][label] += group["labels"]
                 # A label whose few rows all fell into the cut is still a label of train.
                 own[label] += group["labels"] if raw == TRAIN else 0
-            if split == TRAIN:
-                sums.update({name: group[f"sum_{name}"] for name in ("rows", "sum", "squares") if group[f"sum_{name}"] is not None})
+            if split == TRAIN and group["mean"] is not None:
+                numbers.append(group)
     if not trainable:
         raise _nothing_to_train(config, roles)
     labels = task.label_list([label for label, count in own.items() if count])
@@ -162,27 +161,28 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
         log.warning(
             "left out of training and evaluation: %s", "; ".join(f"{count} row(s), {why}" for why, count in sorted(left_out.items()))
         )
-    return Survey(has_validation, dict(rows), tuple(labels), dict(by_label[TRAIN]) | dict(sums), dict(left_out))
+    return Survey(has_validation, dict(rows), tuple(labels), dict(by_label[TRAIN]) | _moments(numbers), dict(left_out))
 
 
 def _count_groups(df: DataFrame, roles: Roles, config: Config, task: Task) -> list[Row]:
     """One pass: rows (each counted at its first label) and labels by split, cut, and whether text or target is missing."""
     assert roles.target is not None
     kind = KINDS[task.target_kind]
-    numbers = kind.sums(df, roles.target)
+    number = kind.number(df, roles.target) if kind.number else F.lit(None).cast("double")
     described = df.select(
         contracts.raw_split(roles, config.data).alias("raw"),
         contracts.in_cut(roles, config.data).alias("cut"),
         _no_text(roles).alias("no_text"),
         kind.value(df, roles.target).isNull().alias("no_target"),
         kind.labels(df, roles.target).alias("all"),
-        *[numbers.get(name, F.lit(None).cast("double")).alias(name) for name in ("rows", "sum", "squares")],
+        number.alias("number"),
     )
     exploded = described.select("*", F.posexplode_outer("all").alias("at", "label"))
     groups = exploded.groupBy("raw", "cut", "no_text", "no_target", "label").agg(
         F.count_if(F.coalesce(F.col("at"), F.lit(0)) == 0).alias("rows"),
         F.count("*").alias("labels"),
-        *[F.sum(name).alias(f"sum_{name}") for name in ("rows", "sum", "squares")],
+        F.avg("number").alias("mean"),
+        F.var_pop("number").alias("variance"),
     )
     found = groups.limit(MOST_LABELS + 1).collect()
     if len(found) > MOST_LABELS:
@@ -191,6 +191,16 @@ def _count_groups(df: DataFrame, roles: Roles, config: Config, task: Task) -> li
             f"name the right one with data.columns.{task.target_role}=COLUMN"
         )
     return found
+
+
+def _moments(groups: Sequence[Row]) -> dict[str, float]:
+    """Mean and deviation over groups of rows, from those of each (Chan, Golub and LeVeque 1979): sums of squares would cancel."""
+    rows = sum(group["rows"] for group in groups)
+    if not rows:
+        return {}
+    mean = sum(group["rows"] * group["mean"] for group in groups) / rows
+    variance = sum(group["rows"] * (group["variance"] + (group["mean"] - mean) ** 2) for group in groups) / rows
+    return {"mean": mean, "deviation": math.sqrt(variance)}
 
 
 def _no_text(roles: Roles) -> Column:
@@ -287,18 +297,18 @@ def _check_counts(splits: Mapping[str, Split], found: Survey) -> None:
             )
 
 
-def _key(pinned: Pinned, config: Config, task: Task, roles: Roles, fingerprint: str) -> str:
+def _key(pinned: Pinned, config: Config, task: Task, roles: Roles, tokenizer: str) -> str:
     data = config.data
     decides = {
         "format": (FORMAT, _CONTENT, FILE_ROWS),
         "table": (pinned.table_id, pinned.version),
         "task": task.name,
-        "tokenizer": fingerprint,
+        "tokenizer": tokenizer,
         "roles": asdict(roles),
         "splits": (data.train_split, data.validation_split, data.test_split, data.validation_fraction),
         "lanes": config.train.lanes,
     }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20]
+    return fingerprint(decides, length=20)
 
 
 def _cached(folder: Path) -> Manifest | None:

@@ -30,12 +30,12 @@ class Kind:
     Attributes:
         value: (frame, column name) → the value, as a string column; raises DataError where the column has another type.
         labels: (frame, column name) → array of strings.
-        sums: (frame, column name) → numbers that are summed up over train rows, by name: counts that are no labels.
+        number: (frame, column name) → the target as a double, for kinds that have mean and deviation in place of labels.
     """
 
     value: Callable[[DataFrame, str], Column]
     labels: Callable[[DataFrame, str], Column]
-    sums: Callable[[DataFrame, str], dict[str, Column]] = lambda frame, name: {}
+    number: Callable[[DataFrame, str], Column] | None = None
 
 
 def label_value(df: DataFrame, name: str) -> Column:
@@ -64,12 +64,6 @@ def number_value(df: DataFrame, name: str) -> Column:
         raise _unfit(df, name, "target", "a number")
     number = column(name).cast("double")
     return F.when(~F.isnan(number) & (F.abs(number) < F.lit(float("inf"))), number.cast("string"))
-
-
-def number_sums(df: DataFrame, name: str) -> dict[str, Column]:
-    """What mean and deviation are computed from."""
-    number = number_value(df, name).cast("double")
-    return {"rows": F.lit(1.0), "sum": number, "squares": number * number}
 
 
 def entity_list(df: DataFrame, name: str) -> Column:
@@ -121,7 +115,7 @@ def _answered(df: DataFrame, name: str) -> Column:
 KINDS: dict[str, Kind] = {
     "label": Kind(label_value, lambda df, name: F.array(label_value(df, name))),
     "labels": Kind(lambda df, name: F.to_json(label_set(df, name)), label_set),
-    "number": Kind(number_value, _no_labels, number_sums),
+    "number": Kind(number_value, _no_labels, lambda df, name: number_value(df, name).cast("double")),
     "entities": Kind(
         lambda df, name: F.to_json(entity_list(df, name)), lambda df, name: F.transform(entity_list(df, name), lambda one: one["label"])
     ),

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import torch
 
 
+#: Deviation over mean of targets that are a constant.
+CONSTANT = 1e-13
+
+
 class Regression(Task):
     """Squared error on targets scaled to mean 0 and deviation 1 of train, so that one learning rate fits all units."""
 
@@ -38,9 +42,9 @@ class Regression(Task):
         return ["target"]
 
     def settings(self, config: Any, label_counts: Mapping[str, float], rows: int) -> dict[str, Any]:
-        # ``tables.targets`` counts numbers as their sums: see there.
-        mean = label_counts["sum"] / rows
-        return {"mean": mean, "deviation": max(label_counts["squares"] / rows - mean**2, 0.0) ** 0.5 or 1.0}
+        mean, deviation = label_counts["mean"], label_counts["deviation"]
+        # Below this, all targets are equal but for rounding.
+        return {"mean": mean, "deviation": deviation if deviation > CONSTANT * abs(mean) else 1.0}
 
     def loss(self, output: torch.Tensor, rows: Rows, setup: Setup) -> torch.Tensor:
         import torch
@@ -62,8 +66,7 @@ class Regression(Task):
         return {"target": target, "prediction": np.asarray([mean if p is None else float(p) for p in predictions]), "weight": weight}
 
     def majority_outcomes(self, outcomes: Outcomes, train_counts: Mapping[str, float], labels: Sequence[str]) -> Outcomes:
-        mean = train_counts["sum"] / max(train_counts["rows"], 1)
-        return {**outcomes, "prediction": np.full_like(outcomes["target"], mean)}
+        return {**outcomes, "prediction": np.full_like(outcomes["target"], train_counts["mean"])}
 
     def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
         from scipy.stats import rankdata

@@ -65,7 +65,7 @@ class Manifest:
     tokenizer: str  #: fingerprint
     has_pair: bool
     labels: tuple[str, ...]
-    label_counts: Mapping[str, float]  #: rows of train by label; for other targets what ``tables.targets`` sums up
+    label_counts: Mapping[str, float]  #: rows of train by label; for numbers their mean and deviation
     splits: Mapping[str, Split]  #: "train", "validation" and, if the table has one, "test"
     left_out: Mapping[str, int] = field(default_factory=dict)  #: rows that are in no split, by reason
 

@@ -206,6 +206,15 @@ def open_run(store: Store, run_id: str) -> Run:
     return Run(store, run_id)
 
 
+def adopt(store: Store, run_id: str, *, parent: str) -> bool:
+    """Make a run that has ended the child of another one; returns whether it is still there."""
+    run = _found(lambda: store.client.get_run(run_id))
+    if run is None or run.info.lifecycle_stage != "active":
+        return False
+    store.client.set_tag(run_id, "mlflow.parentRunId", parent)
+    return True
+
+
 def register(store: Store, model: ModelRef, name: str, *, tags: Mapping[str, object] | None = None) -> ModelRef:
     """Make a logged model a version of the registered model ``name``; moves no alias."""
     import mlflow

@@ -45,10 +45,11 @@ class TrainResult:
         best_dir: Folder of the best model, as ``models.folder.save_model`` writes it.
         best_epoch: Epoch it was taken after, from 1.
         metric: Name of the validation metric that chose it.
-        epochs: One entry per epoch: ``epoch``, ``step``, ``seconds``, ``best`` and the ``metrics`` of validation.
+        epochs: One entry per epoch: ``epoch``, ``step``, ``seconds``, ``step_seconds`` of them spent in steps, ``best`` and the
+            ``metrics`` of validation.
         steps: Optimizer steps taken.
         rows: Rows trained on, over all epochs.
-        seconds: Seconds from the ranks' start to their end, without launching them.
+        seconds: Seconds from the ranks' start to their end, without launching them; of a resumed run, with its earlier epochs.
         train_rows_per_second: Rows over the seconds spent in steps (neither evaluation nor saving).
         ranks: Number of ranks.
         device: 'cpu' or 'cuda'.

@@ -104,18 +104,20 @@ def fit(
     while progress.epochs < config.epochs and not progress.stopped:
         started = time.perf_counter()
         epoch = progress.epochs
-        resumed = started
+        resumed, in_steps = started, 0.0
         for step in train.epoch(epoch):
             stats = train_step(forward, optimizer, step, comm=comm, config=config, steps_per_epoch=train.steps_per_epoch)
             number = epoch * train.steps_per_epoch + step.step + 1
-            yield StepEvent(epoch + 1, number, step.global_rows, time.perf_counter() - resumed, stats)
+            seconds = time.perf_counter() - resumed
+            in_steps += seconds
+            yield StepEvent(epoch + 1, number, step.global_rows, seconds, stats)
             resumed = time.perf_counter()
         metrics, tuned = evaluate(forward, validation, comm, max_tokens=config.micro_batch_tokens) if validation else ({}, {})
         step_number = (epoch + 1) * train.steps_per_epoch
         progress = advance(progress, metrics, metric, config)
         best = progress.best_epoch == progress.epochs
         seconds = time.perf_counter() - started
-        entry = {"epoch": epoch + 1, "step": step_number, "seconds": seconds, "best": best, "metrics": metrics}
+        entry = {"epoch": epoch + 1, "step": step_number, "seconds": seconds, "step_seconds": in_steps, "best": best, "metrics": metrics}
         progress = replace(progress, history=[*progress.history, entry])
         yield EpochEvent(epoch + 1, step_number, seconds, metrics, tuned, best, progress)
 

@@ -75,11 +75,16 @@ def append_event(run_dir: str | Path, event: dict[str, Any]) -> None:
         file.write(json.dumps(event) + "\n")
 
 
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write a file that is there whole or not at all."""
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(json.dumps(values), encoding="utf-8")
+    partial.replace(path)
+
+
 def write_result(run_dir: str | Path, result: dict[str, Any]) -> None:
     """Write what the run came to."""
-    partial = Path(run_dir) / f".{RESULT}.part"
-    partial.write_text(json.dumps(result), encoding="utf-8")
-    partial.replace(Path(run_dir) / RESULT)
+    write_json(Path(run_dir) / RESULT, result)
 
 
 def read_result(run_dir: str | Path) -> dict[str, Any] | None:
@@ -115,10 +120,7 @@ def write_error(run_dir: str | Path, rank: int, error: BaseException) -> None:
         "user": isinstance(error, UserError),
         "traceback": "".join(traceback.format_exception(error)),
     }
-    folder = Path(run_dir) / "errors"
-    partial = folder / f"rank-{rank}.part"
-    partial.write_text(json.dumps(values), encoding="utf-8")
-    partial.replace(folder / f"rank-{rank}.json")
+    write_json(Path(run_dir) / "errors" / f"rank-{rank}.json", values)
 
 
 def first_error(run_dir: str | Path, *, ranks: int, launcher: Exception) -> Exception:

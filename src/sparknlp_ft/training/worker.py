@@ -76,7 +76,7 @@ def run_rank(job: TrainJob, comm: Comm, seat: Seat = Seat()) -> dict[str, Any]:
     started = time.perf_counter()
     parts = assemble(job, comm, seat)
     progress = _resumed(parts) if job.resume else Progress()
-    recorder = _Recorder(parts, comm, started, checkpointed=progress.best_epoch)
+    recorder = _Recorder(parts, comm, started, progress)
     if comm.rank == 0:
         recorder.start()
     config = job.resolved.train
@@ -150,13 +150,14 @@ def _resumed(parts: Parts) -> Progress:
 class _Recorder:
     """Keeps what comes out of the loop. Every rank counts; rank 0 alone writes."""
 
-    def __init__(self, parts: Parts, comm: Comm, started: float, *, checkpointed: int) -> None:
-        self.parts, self.comm, self.started = parts, comm, started
-        self.checkpointed = checkpointed  # Best epoch that the last checkpoint speaks of: its model must stay.
+    def __init__(self, parts: Parts, comm: Comm, started: float, progress: Progress) -> None:
+        self.parts, self.comm = parts, comm
+        # As if the run had never been interrupted: what it took before counts.
+        self.started = started - sum(entry["seconds"] for entry in progress.history)
+        self.rows = progress.epochs * parts.train.rows
+        self.checkpointed = progress.best_epoch  # Best epoch that the last checkpoint speaks of: its model must stay.
         self.config, self.run_dir = parts.job.resolved, Path(parts.job.run_dir)
         self.total = parts.train.steps_per_epoch * self.config.train.epochs
-        self.rows = self.steps = 0
-        self.step_seconds = 0.0
         self.pending: list[StepEvent] = []
         self.written = self.saved = time.perf_counter()
 
@@ -176,8 +177,6 @@ class _Recorder:
 
     def step(self, event: StepEvent) -> None:
         self.rows += event.rows
-        self.steps += 1
-        self.step_seconds += event.seconds
         if self.comm.rank:
             return
         self.pending.append(event)
@@ -213,16 +212,17 @@ class _Recorder:
         return result
 
     def result(self, progress: Progress) -> TrainResult:
-        train = self.config.train
+        train, rows = self.config.train, progress.epochs * self.parts.train.rows
+        in_steps = sum(entry["step_seconds"] for entry in progress.history)
         return TrainResult(
             best_dir=str(self.run_dir / f"best-{progress.best_epoch}"),
             best_epoch=progress.best_epoch,
             metric=train.metric or self.parts.forward.task.default_metric,
             epochs=progress.history,
-            steps=self.steps,
-            rows=self.rows,
+            steps=progress.epochs * self.parts.train.steps_per_epoch,
+            rows=rows,
             seconds=time.perf_counter() - self.started,
-            train_rows_per_second=self.rows / max(self.step_seconds, 1e-9),
+            train_rows_per_second=rows / max(in_steps, 1e-9),
             stopped_early=progress.stopped and progress.epochs < train.epochs,
             trained_share=self.parts.trained_share,
             **self._compute(),

@@ -15,9 +15,10 @@ from pyspark.sql import functions as F
 
 from sparknlp_ft.config import Config, TextConfig
 from sparknlp_ft.errors import DataError
-from sparknlp_ft.tables import snapshot
+from sparknlp_ft.tables import contracts, snapshot
 from sparknlp_ft.tables.delta import Pinned, TableRef, create, delta_table, pin
 from sparknlp_ft.tasks import get_task
+from sparknlp_ft.tasks.regression import Regression
 from sparknlp_ft.text.encoder import TextEncoder
 from sparknlp_ft.text.manifest import COLUMNS, Manifest
 from tests.tiny import tiny_model_dir, tiny_texts
@@ -195,6 +196,16 @@ def test_a_label_whose_rows_all_fell_into_the_cut_is_still_known(spark: SparkSes
     manifest = build(spark, tmp_path, base, rows, validation_fraction=0.5)
     assert len(manifest.labels) == 40
     assert len(manifest.label_counts) == manifest.splits["train"].rows < 40
+
+
+def test_numbers_far_from_zero_keep_their_deviation(spark: SparkSession, tmp_path: Path) -> None:
+    numbers = [1e9 + n % 7 / 1000 for n in range(200)]
+    rows = [(n, f"text {n}", number, "train") for n, number in enumerate(numbers)]
+    df, settings, task = spark.createDataFrame(rows, "id long, text string, target double, split string"), config(tmp_path), Regression()
+    roles = contracts.resolve_roles(df, settings.data, task, need_target=True)
+    whole = snapshot.survey(df.unionAll(df.limit(1).withColumn("split", F.lit("validation"))), roles, settings, task).label_counts
+    assert whole["mean"] == pytest.approx(np.mean(numbers), rel=1e-15)
+    assert whole["deviation"] == pytest.approx(np.std(numbers), rel=1e-4)
 
 
 BAD: dict[str, tuple[list[tuple], str]] = {

