@@ -47,8 +47,8 @@ lock: setup ## resolve pyproject.toml to requirements.lock anew
 reference: setup ## write conf/reference.yaml from the configuration's models
 	@$(PYTHON) scripts/write_reference.py
 
-bench: setup ## side-by-side benchmarks; each prints a table and writes JSON
-	@for file in $(wildcard bench/*.py); do $(PYTHON) $$file || exit 1; done
+bench: setup ## side-by-side benchmarks; each prints a table, and with --json FILE writes it
+	@for file in $(wildcard bench/*.py); do $(PYTHON) -m bench.$$(basename $$file .py) || exit 1; done
 
 clean: ## remove what runs and tools left behind (not the venv)
 	rm -rf demo_run lake runs mlflow spark-warehouse metastore_db derby.log build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

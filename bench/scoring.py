@@ -1,6 +1,6 @@
 """Scoring, side by side: the usual ways and this project's, in a bare loop and in Spark.
 
-    python bench/scoring.py --texts test.csv --labels train.csv --rows 600 --json scoring.json
+    python -m bench.scoring --texts test.csv --labels train.csv --rows 600 --json scoring.json
 
 All ways score the same texts with the same model; the repetitions are interleaved, so that what else the machine does
 falls on all of them alike. Prints medians, ratios to the first way of its group, and the share of decisions equal to

@@ -1,6 +1,6 @@
 """One training step, the plain way against this project's, side by side on the same batches.
 
-    python bench/training.py [--rows 8000] [--rounds 7] [--steps 10] [--threads N] [--json OUT]
+    python -m bench.training [--rows 8000] [--rounds 7] [--steps 10] [--threads N] [--json OUT]
 
 Ways, each with a network of its own, taken in turn within each round so that a noisy machine hits all alike:
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 REASON_LENGTH = 1000
 
 
-#: Milliseconds between two rounds in which ranks on CPUs tell each other what they have ready. Horovod's own 1 ms keeps a thread of
-#: each rank busy on the cores that compute, also while a step has nothing to tell; GPUs compute beside it.
+#: Milliseconds between two rounds in which ranks on CPUs tell each other what they have ready. Horovod's own 1 ms keeps a thread
+#: of each rank busy on the cores that compute, also while there is nothing to tell. GPUs compute beside it.
 CPU_CYCLE_MS = 10
+
+#: Seconds between two looks at whether a sum over ranks is there.
+POLL_SECONDS = 5e-4
 
 
 class HorovodComm:
@@ -44,7 +48,7 @@ class HorovodComm:
 
     def allreduce_sum_(self, tensor: torch.Tensor) -> None:
         # A name of its own, the same at each step: Horovod then need not negotiate the tensor again.
-        self._in_place(tensor, lambda t: self.hvd.allreduce_(t, op=self.hvd.Sum, name=f"sum.{t.numel()}"))
+        self._in_place(tensor, lambda t: self._wait(self.hvd.allreduce_async_(t, op=self.hvd.Sum, name=f"sum.{t.numel()}")))
 
     def broadcast_(self, tensor: torch.Tensor) -> None:
         self._in_place(tensor, lambda t: self.hvd.broadcast_(t, root_rank=0))
@@ -54,6 +58,12 @@ class HorovodComm:
 
     def barrier(self) -> None:
         self.hvd.barrier()
+
+    def _wait(self, handle: Any) -> None:
+        """Wait asleep. Horovod's own ``synchronize`` spins, and so takes from the thread that sums the core it works on."""
+        while not self.hvd.poll(handle):
+            time.sleep(POLL_SECONDS)
+        self.hvd.synchronize(handle)
 
     def _in_place(self, tensor: torch.Tensor, operate: Callable[[torch.Tensor], Any]) -> None:
         """Operate on a tensor where Horovod can: one on a GPU goes through main memory if Horovod was built without NCCL."""
