@@ -16,6 +16,9 @@ import pyspark
 SPARK_HOME = Path(pyspark.__file__).parent
 START_SECONDS = 120
 
+#: Six JVMs of a minute or two on few cores: what they compile a second time, and collect in parallel, they take from each other.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
 
 @contextmanager
 def standalone_cluster(folder: Path, *, workers: int = 2, memory: str = "3g") -> Iterator[str]:
@@ -55,6 +58,8 @@ def spark_submit(master: str, job: Path, *arguments: str, packages: str, cwd: Pa
         "spark.sql.adaptive.enabled": "false",
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
+        "spark.driver.extraJavaOptions": SHORT_LIVED,
+        "spark.executor.extraJavaOptions": SHORT_LIVED,
     }
     options = [text for name, value in settings.items() for text in ("--conf", f"{name}={value}")]
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", master, "--packages", packages, *options, str(job), *arguments]
@@ -69,7 +74,8 @@ def _start(log: Path, main_class: str, *arguments: str) -> subprocess.Popen[byte
 
 def _environment() -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK_", "SPARKNLP_FT_"))}
-    return {**own, "SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
+    spark = {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_JAVA_OPTS": SHORT_LIVED}
+    return {**own, **spark, "PYSPARK_PYTHON": sys.executable}
 
 
 def _wait_for(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
