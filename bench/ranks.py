@@ -21,10 +21,16 @@ from pathlib import Path
 
 import horovod
 
-from bench.training import LABELS, made_up_rows
+from bench.training import LABELS, batches, made_up_rows, new_forward, ours
 from sparknlp_ft.config import Config, LaunchConfig
 from sparknlp_ft.models.base import resolve_base
+from sparknlp_ft.tasks import get_task
 from sparknlp_ft.text.encoder import TextEncoder
+from sparknlp_ft.text.manifest import Manifest
+from sparknlp_ft.training.active_rows import train_active_rows
+from sparknlp_ft.training.device import set_threads
+from sparknlp_ft.training.feed import Feed
+from sparknlp_ft.training.horovod_backend import HorovodComm
 from sparknlp_ft.training.launch import RANK_ENV
 from tests.snapshots import write_snapshot
 
@@ -34,19 +40,6 @@ AS_IT_COMES, HERE = "as it comes", "here"
 
 def rank(folder: str, settings: dict[str, object], steps: int, way: str) -> float:
     """Be one rank: take steps, return rows of the global batches over seconds."""
-    from bench.training import LABELS, batches
-    from sparknlp_ft.models.device import pick_dtype
-    from sparknlp_ft.models.folder import build_network
-    from sparknlp_ft.tasks import Setup, get_task
-    from sparknlp_ft.text.manifest import Manifest
-    from sparknlp_ft.training.active_rows import train_active_rows
-    from sparknlp_ft.training.device import choose_device, set_threads
-    from sparknlp_ft.training.feed import Feed
-    from sparknlp_ft.training.forward import Forward
-    from sparknlp_ft.training.horovod_backend import HorovodComm
-    from sparknlp_ft.training.loop import train_step
-    from sparknlp_ft.training.optimizer import Optimizer
-
     # horovod.run sets both to a text that is no number, which Horovod reads as 0.
     for name in ("HOROVOD_CYCLE_TIME", "HOROVOD_CACHE_CAPACITY"):
         os.environ.pop(name, None)
@@ -56,13 +49,13 @@ def rank(folder: str, settings: dict[str, object], steps: int, way: str) -> floa
     if way == AS_IT_COMES:
         comm._wait = comm.hvd.synchronize  # type: ignore[method-assign]
     set_threads(None, comm.local_size)
-    base, task, device = resolve_base(config.model), get_task("classification"), choose_device(comm.local_rank)
-    encoder = TextEncoder.load(base, config.text)
+    base = resolve_base(config.model)
+    encoder, task = TextEncoder.load(base, config.text), get_task("classification")
     feed = Feed(Manifest.load(folder), "train", rank=comm.rank, size=comm.size, encoder=encoder, config=config.train, task=task)
-    network = build_network(base, task, LABELS).to(device)
-    train_active_rows(network, feed, comm)
-    forward = Forward(network, task, Setup(LABELS, {}, encoder), device, pick_dtype(config.train.precision, device))
-    optimizer, stream = Optimizer(network, config.train, total_steps=10**6), batches(feed)
+    forward = new_forward(config, feed, base, local_rank=comm.local_rank)
+    train_active_rows(forward.network, feed, comm)
+    step, _ = ours(forward, config, comm)
+    stream = batches(feed)
     rows = 0
     for number in range(WARM_UP + steps):
         if number == WARM_UP:
@@ -70,7 +63,7 @@ def rank(folder: str, settings: dict[str, object], steps: int, way: str) -> floa
             started, rows = time.perf_counter(), 0
         batch = next(stream)
         rows += batch.global_rows
-        train_step(forward, optimizer, batch, comm=comm, config=config.train, steps_per_epoch=1)
+        step(batch)
     comm.barrier()
     return rows / (time.perf_counter() - started)
 

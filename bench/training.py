@@ -33,7 +33,7 @@ from sparknlp_ft.models.folder import build_network
 from sparknlp_ft.tasks import Setup, get_task
 from sparknlp_ft.text.encoder import TextEncoder
 from sparknlp_ft.training.active_rows import train_active_rows
-from sparknlp_ft.training.comm import Solo
+from sparknlp_ft.training.comm import Comm, Solo
 from sparknlp_ft.training.device import choose_device, seed_all, set_threads
 from sparknlp_ft.training.feed import Feed, StepBatch
 from sparknlp_ft.training.forward import Forward
@@ -83,30 +83,31 @@ def separate(forward: Forward, config: Config) -> Callable[[StepBatch], object]:
     return step
 
 
-def ours(forward: Forward, config: Config, feed: Feed) -> tuple[Callable[[StepBatch], object], float]:
+def ours(forward: Forward, config: Config, comm: Comm) -> tuple[Callable[[StepBatch], object], float]:
     """The step of ``training.loop``, and the size of its gradient."""
     optimizer = Optimizer(forward.network, config.train, total_steps=10**6)
     megabytes = optimizer.gradients.flat.numel() * 4 / 1e6
-    return lambda batch: train_step(forward, optimizer, batch, comm=Solo(), config=config.train, steps_per_epoch=1), megabytes
+    return lambda batch: train_step(forward, optimizer, batch, comm=comm, config=config.train, steps_per_epoch=1), megabytes
+
+
+def new_forward(config: Config, feed: Feed, base: Path, *, local_rank: int = 0) -> Forward:
+    """Build a network for the made-up labels; the same weights each time."""
+    task, device = get_task("classification"), choose_device(local_rank)
+    seed_all(0)
+    network = build_network(base, task, LABELS).to(device)
+    return Forward(network, task, Setup(LABELS, {}, feed.encoder), device, pick_dtype(config.train.precision, device))
 
 
 def ways(config: Config, feed: Feed, base: Path) -> list[Way]:
     """Build each way on the same weights."""
-    task, device = get_task("classification"), choose_device(0)
-
-    def forward() -> Forward:
-        seed_all(0)
-        network = build_network(base, task, LABELS).to(device)
-        return Forward(network, task, Setup(tuple(LABELS), {}, feed.encoder), device, pick_dtype(config.train.precision, device))
-
-    plain, flat, active = forward(), forward(), forward()
+    plain, flat, active = (new_forward(config, feed, base) for _ in range(3))
     size = sum(p.numel() for p in plain.network.parameters()) * 4 / 1e6
     if train_active_rows(active.network, feed, Solo()) is None:
         raise SystemExit("the rows use most of the table: nothing to compare")
     return [
         Way("separate gradients", separate(plain, config), size, []),
-        Way("flat gradient", *ours(flat, config, feed), []),
-        Way("flat, rows in use", *ours(active, config, feed), []),
+        Way("flat gradient", *ours(flat, config, Solo()), []),
+        Way("flat, rows in use", *ours(active, config, Solo()), []),
     ]
 
 

@@ -115,7 +115,8 @@ class Contest:
         settings = {**_difference(self.config, config), **found.settings}
         candidate = Candidate(name, settings, changed(self.config, settings, name))
         with start_run(self.store, name, tags={"candidate": name}) as run:
-            manifest = self._snapshot(run, *pin_base(candidate.config, self.store))
+            _, _, manifest = self._prepared(candidate.config)
+            run.set_tags(lineage(self.source, manifest))
             run.log_settings(candidate.config.flat(), candidate.config.model_dump(mode="json"))
             self.trained.append(self._measure(run, candidate, manifest, found.result))
         self.notes += [Path(found.result.best_dir).parent, found.study]
@@ -146,8 +147,7 @@ class Contest:
         if not adopt(self.store, entry.run_id, parent=self.parent.run_id):
             return None
         log.info("candidate %s was measured before the comparison was cut off: run %s", candidate.name, entry.run_id)
-        config, base = pin_base(candidate.config, self.store)
-        manifest = build_snapshot(self.spark, self.source, config, get_task(config.data.task), base)
+        _, _, manifest = self._prepared(candidate.config)
         self.notes.append(note)
         return Trained(candidate, entry, model, manifest)
 
@@ -170,14 +170,14 @@ class Contest:
         return trained
 
     def _train(self, run: Run, config: Config) -> tuple[TrainResult, Manifest]:
-        config, base = pin_base(config, self.store)
-        manifest = self._snapshot(run, config, base)
+        config, base, manifest = self._prepared(config)
+        run.set_tags(lineage(self.source, manifest))
         return fine_tune(run, config, self.spark, source=self.source, manifest=manifest, base=base), manifest
 
-    def _snapshot(self, run: Run, config: Config, base: Path) -> Manifest:
-        manifest = build_snapshot(self.spark, self.source, config, get_task(config.data.task), base)
-        run.set_tags(lineage(self.source, manifest))
-        return manifest
+    def _prepared(self, config: Config) -> tuple[Config, Path, Manifest]:
+        """Return the configuration with its base model pinned, that model's folder, and the snapshot in its tokens."""
+        config, base = pin_base(config, self.store)
+        return config, base, build_snapshot(self.spark, self.source, config, get_task(config.data.task), base)
 
     def _measure(self, run: Run, candidate: Candidate, manifest: Manifest, result: TrainResult) -> Trained:
         with step(f"logging {candidate.name}"):

@@ -148,7 +148,7 @@ def _resumed(parts: Parts) -> Progress:
 
 
 class _Recorder:
-    """Keeps what comes out of the loop. Every rank counts; rank 0 alone writes."""
+    """Keeps what comes out of the loop: rank 0 alone counts and writes."""
 
     def __init__(self, parts: Parts, comm: Comm, started: float, progress: Progress) -> None:
         self.parts, self.comm = parts, comm
@@ -176,9 +176,9 @@ class _Recorder:
         )
 
     def step(self, event: StepEvent) -> None:
-        self.rows += event.rows
         if self.comm.rank:
             return
+        self.rows += event.rows
         self.pending.append(event)
         every = max(1, self.total // STEP_EVENTS)
         if event.step % every == 0 or time.perf_counter() - self.written > STEP_SECONDS:
