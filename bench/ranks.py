@@ -23,10 +23,9 @@ import horovod
 
 from bench.training import LABELS, batches, made_up_rows, new_forward, ours
 from sparknlp_ft.config import Config, LaunchConfig
-from sparknlp_ft.models.base import resolve_base
-from sparknlp_ft.tasks import get_task
+from sparknlp_ft.models.origin import resolve_base
+from sparknlp_ft.snapshot.manifest import Manifest
 from sparknlp_ft.text.encoder import TextEncoder
-from sparknlp_ft.text.manifest import Manifest
 from sparknlp_ft.training.active_rows import train_active_rows
 from sparknlp_ft.training.device import set_threads
 from sparknlp_ft.training.feed import Feed
@@ -50,8 +49,8 @@ def rank(folder: str, settings: dict[str, object], steps: int, way: str) -> floa
         comm._wait = comm.hvd.synchronize  # type: ignore[method-assign]
     set_threads(None, comm.local_size)
     base = resolve_base(config.model)
-    encoder, task = TextEncoder.load(base, config.text), get_task("classification")
-    feed = Feed(Manifest.load(folder), "train", rank=comm.rank, size=comm.size, encoder=encoder, config=config.train, task=task)
+    encoder = TextEncoder.load(base, config.text)
+    feed = Feed(Manifest.load(folder), "train", rank=comm.rank, size=comm.size, encoder=encoder, config=config.train)
     forward = new_forward(config, feed, base, local_rank=comm.local_rank)
     train_active_rows(forward.network, feed, comm)
     step, _ = ours(forward, config, comm)

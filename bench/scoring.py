@@ -26,9 +26,10 @@ import numpy as np
 import pandas as pd
 
 from sparknlp_ft.config import ModelConfig, TextConfig
-from sparknlp_ft.models.base import resolve_base
 from sparknlp_ft.models.device import has_bfloat16, pick_device
 from sparknlp_ft.models.folder import build_network, quiet_transformers, save_model
+from sparknlp_ft.models.meta import new_meta
+from sparknlp_ft.models.origin import resolve_base
 from sparknlp_ft.scoring.engine import TorchEngine, load_engine
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.text.batching import by_token_budget, pad
@@ -119,7 +120,7 @@ def fitted_model(folder: Path, args: argparse.Namespace) -> Path:
     with torch.no_grad():
         network.classifier.weight.copy_(torch.from_numpy(fit.coef_))
         network.classifier.bias.copy_(torch.from_numpy(fit.intercept_))
-    save_model(network, folder / "fitted", base_dir=base, task=task, labels=labels, text=text)
+    save_model(network, folder / "fitted", base_dir=base, meta=new_meta(task, labels, text))
     return folder / "fitted"
 
 

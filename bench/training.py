@@ -27,9 +27,9 @@ import numpy as np
 import torch
 
 from sparknlp_ft.config import Config, LaunchConfig
-from sparknlp_ft.models.base import resolve_base
 from sparknlp_ft.models.device import pick_dtype
 from sparknlp_ft.models.folder import build_network
+from sparknlp_ft.models.origin import resolve_base
 from sparknlp_ft.tasks import Setup, get_task
 from sparknlp_ft.text.encoder import TextEncoder
 from sparknlp_ft.training.active_rows import train_active_rows
@@ -160,7 +160,7 @@ def main() -> None:
         encoder = TextEncoder.load(base, config.text)
         rows = made_up_rows(options.rows, config.train.lanes, len(encoder.tokenizer))
         manifest = write_snapshot(Path(folder), {"train": rows}, LABELS, rows_per_file=65536, rows_per_group=65536)
-        feed = Feed(manifest, "train", rank=0, size=1, encoder=encoder, config=config.train, task=get_task("classification"))
+        feed = Feed(manifest, "train", rank=0, size=1, encoder=encoder, config=config.train)
         compared = ways(config, feed, base)
         measure(compared, feed, rounds=options.rounds, steps=options.steps)
     print(f"torch {torch.__version__}, {threads} threads, batches of {config.train.batch_size} rows")

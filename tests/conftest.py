@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 # Set before torch is imported: threads that wait for each other cost tiny models more than they give.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What packages of users' own bring: a task, a file system. Python workers and ranks find them by the environment they inherit.
+PLUGINS = str(Path(__file__).parent / "plugins")
+sys.path.append(PLUGINS)
+os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), PLUGINS])
 
 # Few examples each time, so that the unit tests stay a matter of seconds; HYPOTHESIS_PROFILE=thorough tries many.
 settings.register_profile("quick", deadline=None, max_examples=20)

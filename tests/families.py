@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from sparknlp_ft.config import Config, TextConfig
-from sparknlp_ft.tables.encode import EncodePlan, encode_files
+from sparknlp_ft.snapshot.encode import EncodePlan, encode_files
+from sparknlp_ft.snapshot.manifest import Manifest, SnapshotFile, Split
+from sparknlp_ft.tasks import Statistics
 from sparknlp_ft.text.encoder import TextEncoder
-from sparknlp_ft.text.manifest import Manifest, SnapshotFile, Split
 from sparknlp_ft.training.job import TrainJob
 from tests.tiny import WORDS, tiny_model_dir, tiny_trained_dir
 
@@ -26,10 +27,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "question_answering": (),
     "summarization": (),
 }
-COUNTS: dict[str, dict[str, float]] = {
-    "regression": {"mean": 3.0, "deviation": 2.0},
-    "question_answering": {"answered": 1, "no answer": 1},
-}
+COUNTS = {"question_answering": {"answered": 1, "no answer": 1}}
 
 
 def rows_of(family: str, count: int, *, seed: int = 0, longest: int = 20) -> list[tuple[str, str | None, str]]:
@@ -95,7 +93,7 @@ def family_job(
             "data": {"table": "test", "task": family},
             "model": {"dropout": 0.0},
             "text": {"max_length": 24, **(text or {})},
-            "train": {"batch_size": 16, "lanes": 4, "epochs": 2, "learning_rate": 0.01, "patience": None, **train},
+            "train": {"batch_size": 16, "lanes": 4, "epochs": 2, "learning_rate": 0.01, "patience": None, "precision": "float32", **train},
             "generate": {"max_new_tokens": 6, "beams": 2},
             "launch": {"ranks": 2, "threads": 1},
         }
@@ -109,7 +107,7 @@ def _snapshot(folder: Path, family: str, base: Path, rows: int) -> Manifest:
     encoder = TextEncoder.load(base, TextConfig(max_length=24))
     splits = {"train": rows_of(family, rows, seed=1), "validation": rows_of(family, max(8, rows // 4), seed=2)}
     files = [(split, lane) for split in splits for lane in range(4)]
-    paths = tuple(f"split={split}/lane={lane}/part.parquet" for split, lane in files)
+    paths = tuple(f"split={split}/lane={lane}/part" for split, lane in files)
     plan = EncodePlan(str(folder), paths, family, LABELS[family], "none")
     columns: list[list[Any]] = [[], [], [], [], []]
     for number, (split, lane) in enumerate(files):
@@ -121,18 +119,16 @@ def _snapshot(folder: Path, family: str, base: Path, rows: int) -> Manifest:
     arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
     batch = pa.RecordBatch.from_arrays(arrays, ["file", "row", "text", "pair", "target"])
     infos = [json.loads(value) for part in encode_files(iter([batch]), plan, encoder) for value in part.column(0).to_pylist()]
-    groups = {info["file"]: tuple(info["row_groups"]) for info in infos}
-    written = {
-        split: Split(tuple((SnapshotFile(paths[n], groups[n]),) for n, (of, _) in enumerate(files) if of == split), {}) for split in splits
-    }
+    found = {info["file"]: SnapshotFile(info["path"], tuple(info["row_groups"])) for info in infos}
+    written = {split: Split(tuple((found[n],) for n, (of, _) in enumerate(files) if of == split), {}) for split in splits}
     labels = LABELS[family]
-    counts = COUNTS.get(family, dict.fromkeys(labels, 1))
+    statistics = Statistics(rows, COUNTS.get(family, dict.fromkeys(labels, 1)))
     if family == "regression":
         values = [float(row[2]) for row in splits["train"]]
-        counts = {"mean": float(np.mean(values)), "deviation": float(np.std(values))}
+        statistics = Statistics(rows, mean=float(np.mean(values)), deviation=float(np.std(values)))
     manifest = Manifest(
         path=str(folder), table="test", table_id="0", version=0, task=family, tokenizer="none",
-        has_pair=family == "question_answering", labels=labels, label_counts=counts, splits=written,
+        has_pair=family == "question_answering", labels=labels, statistics=statistics, splits=written,
     )  # fmt: skip
     manifest.save()
     return manifest

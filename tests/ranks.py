@@ -8,7 +8,7 @@ from unittest import mock
 
 import torch
 
-from sparknlp_ft.training import worker
+from sparknlp_ft.training import assembly
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class ThreadComm:
 def as_ranks(size: int, work: Callable[[ThreadComm], T]) -> list[T]:
     """Run ``work`` once for each rank, at the same time; return the results in the order of ranks."""
     barrier, shared = threading.Barrier(size, timeout=60), [None] * size
-    lock, build = threading.Lock(), worker.build_network
+    lock, build = threading.Lock(), assembly.build_network
 
     def build_network(*args: Any, **options: Any) -> Any:
         with lock:  # transformers loads models with state of the whole process; real ranks are processes.
@@ -53,5 +53,5 @@ def as_ranks(size: int, work: Callable[[ThreadComm], T]) -> list[T]:
             barrier.abort()
             raise
 
-    with mock.patch.object(worker, "build_network", build_network), ThreadPoolExecutor(size) as pool:
+    with mock.patch.object(assembly, "build_network", build_network), ThreadPoolExecutor(size) as pool:
         return [future.result() for future in [pool.submit(run, rank) for rank in range(size)]]

@@ -7,11 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sparknlp_ft.text.manifest import COLUMNS, Manifest, SnapshotFile, Split
+from sparknlp_ft.snapshot.manifest import COLUMNS, SCHEMA, Manifest, SnapshotFile, Split
+from sparknlp_ft.tasks import Statistics
 
 Rows = Sequence[tuple[int, Sequence[int], int]]  #: (row hash, token ids, label index)
-
-SCHEMA = pa.schema([("row", pa.int64()), ("ids", pa.binary()), ("pair", pa.binary()), ("length", pa.int32()), ("target", pa.binary())])
 
 
 def write_snapshot(
@@ -42,7 +41,7 @@ def write_snapshot(
         tokenizer="none",
         has_pair=False,
         labels=tuple(labels),
-        label_counts={label: train.count(i) for i, label in enumerate(labels)},
+        statistics=Statistics(len(train), {label: train.count(i) for i, label in enumerate(labels)}),
         splits=written,
     )
     manifest.save()

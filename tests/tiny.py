@@ -66,6 +66,7 @@ def tiny_trained_dir(
 
     from sparknlp_ft.config import TextConfig
     from sparknlp_ft.models.folder import build_network, save_model
+    from sparknlp_ft.models.meta import new_meta
     from sparknlp_ft.tasks import get_task
 
     base, task = tiny_model_dir(tmp_path, arch, seed=seed), get_task(task_name)
@@ -75,9 +76,7 @@ def tiny_trained_dir(
         if isinstance(head := getattr(network, name, None), torch.nn.Linear):
             torch.nn.init.normal_(head.weight, std=1.0)
     folder = Path(tmp_path) / f"tiny-{arch}-{task_name}-{seed}"
-    save_model(
-        network, folder, base_dir=base, task=task, labels=labels, text=TextConfig(max_length=max_length), extra={"settings": settings}
-    )
+    save_model(network, folder, base_dir=base, meta=new_meta(task, labels, TextConfig(max_length=max_length), settings=settings))
     return folder
 
 

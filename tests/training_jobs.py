@@ -28,7 +28,15 @@ def tiny_job(
             "data": {"table": "test"},
             "model": {"dropout": 0.0},
             "text": {"max_length": 32},
-            "train": {"batch_size": 2 * lanes, "lanes": lanes, "epochs": 3, "learning_rate": 0.01, "patience": None, **train},
+            "train": {
+                "batch_size": 2 * lanes,
+                "lanes": lanes,
+                "epochs": 3,
+                "learning_rate": 0.01,
+                "patience": None,
+                "precision": "float32",
+                **train,
+            },
             "launch": {"ranks": 2, "threads": 1},
         }
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 EXIT_USER = 2
 EXIT_OTHER = 1
+EXIT_INTERRUPTED = 130
 
 
 class UserError(Exception):
@@ -35,6 +36,18 @@ class LaunchError(UserError):
 
 class RankError(RuntimeError):
     """A training rank failed in a way the user cannot fix; carries the rank's own message and traceback."""
+
+
+class RankLost(RankError):
+    """A training rank was killed, or fell silent: no fault of the job's own, so that it may be tried again."""
+
+
+class Stopped(Exception):
+    """The user's signal ended the job in good order; the message says where it stands and how to go on."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
 
 
 #: The user errors by name, so that one raised inside a rank keeps its kind (and exit code 2) on the driver.

@@ -11,23 +11,22 @@ import pytest
 
 from sparknlp_ft.scoring.engine import load_engine
 from sparknlp_ft.scoring.rows import score_rows
-from sparknlp_ft.tasks import TASKS
+from sparknlp_ft.training.assembly import Seat, assemble
 from sparknlp_ft.training.comm import Comm, Solo
 from sparknlp_ft.training.evaluation import evaluate
 from sparknlp_ft.training.job import TrainJob, TrainResult
 from sparknlp_ft.training.loop import accumulate_gradients
-from sparknlp_ft.training.run_folder import prepare
-from sparknlp_ft.training.worker import Seat, assemble, run_rank
-from tests.families import family_job, rows_of
+from sparknlp_ft.training.worker import run_rank
+from tests.families import LABELS, family_job, rows_of
 from tests.ranks import as_ranks
 
 
 def trained(job: TrainJob) -> TrainResult:
-    prepare(job.run_dir, keep=False)
+    job.folder.prepare(keep=False)
     return TrainResult.from_dict(run_rank(job, Solo()))
 
 
-@pytest.mark.parametrize("family", TASKS)
+@pytest.mark.parametrize("family", LABELS)
 def test_one_rank_and_two_have_the_same_gradient_and_the_same_metrics(tmp_path: Path, family: str) -> None:
     job = family_job(tmp_path, family)
 
@@ -58,7 +57,7 @@ LEARNT = {
 }
 
 
-@pytest.mark.parametrize("family", TASKS)
+@pytest.mark.parametrize("family", LABELS)
 def test_it_learns_and_the_saved_model_scores_as_training_evaluated(tmp_path: Path, family: str) -> None:
     metric, least, epochs = LEARNT[family]
     job = family_job(tmp_path, family, rows=240, epochs=epochs)
@@ -83,7 +82,7 @@ def as_value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-@pytest.mark.parametrize("family", TASKS)
+@pytest.mark.parametrize("family", LABELS)
 def test_rows_in_any_order_give_the_same_predictions(tmp_path: Path, family: str) -> None:
     job = family_job(tmp_path, family)
     engine = load_engine(

@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path
 
 from sparknlp_ft.config import TrainConfig
-from sparknlp_ft.tasks import get_task
 from sparknlp_ft.training.feed import Feed
 from tests.snapshots import random_lanes, write_snapshot
 from tests.unit.training.test_feed import BareEncoder
@@ -19,7 +18,7 @@ def test_fifty_epochs_give_every_row_once_each_on_one_rank_and_on_two(tmp_path: 
     every = sorted(row for lane in lanes for row, _, _ in lane)
     for size in (1, 2):
         ranks = [
-            Feed(manifest, "train", rank=rank, size=size, encoder=BareEncoder(), config=config, task=get_task("classification"))  # type: ignore[arg-type]
+            Feed(manifest, "train", rank=rank, size=size, encoder=BareEncoder(), config=config)  # type: ignore[arg-type]
             for rank in range(size)
         ]
         seen: Counter[int] = Counter()

@@ -1,6 +1,5 @@
 """Real Horovod ranks in Spark tasks: they train, they agree with one rank, and what goes wrong in one reaches the driver."""
 
-import json
 import os
 import signal
 from dataclasses import replace
@@ -12,20 +11,23 @@ import pytest
 
 from sparknlp_ft.errors import DataError, LaunchError, RankError
 from sparknlp_ft.models.folder import load_model
+from sparknlp_ft.storage import Folder
 from sparknlp_ft.training.job import TrainJob, TrainResult
 from sparknlp_ft.training.launch import OnEvent, launch
-from sparknlp_ft.training.run_folder import prepare
+from sparknlp_ft.training.run_folder import RunFolder
 from tests.training_jobs import tiny_job
 
 
 def run(job: TrainJob, spark: Any, *, on_event: OnEvent | None = None, **changes: Any) -> tuple[TrainResult, list[dict[str, Any]]]:
     events: list[dict[str, Any]] = []
-    config = job.resolved.launch.model_copy(update=changes)
-    return launch(job, config, spark, slots=2, on_event=on_event or events.append), events
+    config = job.resolved.launch.model_copy(update={"restarts": 0, **changes})
+    return launch(job, config, spark, slots=lambda: 2, on_event=on_event or events.append), events
 
 
-def test_two_ranks_learn_what_one_learns_and_the_driver_sees_it(tmp_path: Path, spark: Any) -> None:
+@pytest.mark.parametrize("storage", ["", "whole://"], ids=["disk", "whole objects"])
+def test_two_ranks_learn_what_one_learns_and_the_driver_sees_it(tmp_path: Path, spark: Any, storage: str) -> None:
     job = tiny_job(tmp_path)
+    job = replace(job, run_dir=storage + job.run_dir, manifest_path=storage + job.manifest_path, base_dir=storage + job.base_dir)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     result, events = run(job, spark)
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -34,7 +36,8 @@ def test_two_ranks_learn_what_one_learns_and_the_driver_sees_it(tmp_path: Path, 
     assert [event["epoch"] for event in events if event["event"] == "epoch"] == [1, 2, 3]
     assert (result.ranks, result.steps, result.rows, result.threads) == (2, 39, 300, 1)
     assert result.best_metrics["accuracy"] > 0.9
-    load_model(result.best_dir)
+    with Folder(result.best_dir).local() as best:
+        load_model(best)
     alone, alone_events = run(replace(job, run_dir=str(tmp_path / "alone")), None, backend="solo")
     assert alone.ranks == 1
     # The first step sees the same global batch and the same weights: same loss, same gradient.
@@ -49,7 +52,7 @@ def test_an_error_in_a_rank_arrives_with_its_own_message_and_kind(tmp_path: Path
     pq.write_table(pq.read_table(path).slice(1), path, row_group_size=20)
     with pytest.raises(DataError, match=r"^snapshot lane 1: row group 1 of .* should give 17 rows, and 16 came"):
         run(job, spark)
-    assert json.loads((Path(job.run_dir) / "errors" / "rank-1.json").read_text())["type"] == "DataError"
+    assert [error["type"] for error in job.folder.errors() if error["rank"] == 1] == ["DataError"]
 
 
 def test_an_unforeseen_error_in_a_rank_arrives_with_its_traceback(tmp_path: Path, spark: Any) -> None:
@@ -66,7 +69,7 @@ def test_a_killed_rank_is_told_from_one_that_fails(tmp_path: Path, spark: Any) -
 
     def kill_rank_1(event: dict[str, Any]) -> None:
         if event["event"] == "step" and not killed:
-            killed.append(int((Path(job.run_dir) / "errors" / "started-1").read_text().split()[0]))
+            killed.append((job.folder.started(1) or {})["process"])
             os.kill(killed[0], signal.SIGKILL)
 
     with pytest.raises(RankError, match="(?s)^rank 1 left without a word: .*Process name: 1.*Exit code: 137"):
@@ -80,9 +83,12 @@ def test_more_ranks_than_slots_are_refused_at_once(tmp_path: Path) -> None:
     assert not Path(job.run_dir).exists()
 
 
+prepare = RunFolder.prepare
+
+
 def test_a_folder_that_ranks_do_not_share_is_refused(tmp_path: Path, spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     job = tiny_job(tmp_path)
     # What a rank finds where the driver's folder is not mounted: an empty one, or that of another launch.
-    monkeypatch.setattr("sparknlp_ft.training.launch.prepare", lambda run_dir, keep: prepare(run_dir, keep=keep)[:-1])
+    monkeypatch.setattr(RunFolder, "prepare", lambda folder, keep: prepare(folder, keep=keep)[:-1])
     with pytest.raises(LaunchError, match="is not a folder that all ranks share with the driver .*rank 0.*rank 1"):
         run(job, spark)

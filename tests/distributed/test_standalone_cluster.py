@@ -22,7 +22,7 @@ from tests.tiny import tiny_model_dir
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-JOBS = Path(__file__).parents[2] / "jobs"
+SCRIPT = Path(__file__).parents[2] / "jobs" / "run.py"
 ROWS = 203
 
 
@@ -63,7 +63,7 @@ def test_train_and_score_on_two_workers(spark: SparkSession, tmp_path: Path) -> 
     with standalone_cluster(tmp_path) as master:
         outputs = {}
         for job in ("train", "score"):
-            done = spark_submit(master, JOBS / f"{job}.py", "--config", str(tmp_path / "job.yaml"), packages=package, cwd=tmp_path)
+            done = spark_submit(master, SCRIPT, job, "--config", str(tmp_path / "job.yaml"), packages=package, cwd=tmp_path)
             assert done.returncode == 0, f"{job} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
             outputs[job] = done.stdout
 

@@ -55,7 +55,7 @@ def one_paragraph(err: str) -> str:
 
 def nothing_written(folder: Path) -> bool:
     written = {path.name for path in folder.rglob("*")} - {"store", "mlflow.db"}
-    return not any(name == "manifest.json" or name.endswith("_predictions") or name == "metrics.jsonl" for name in written)
+    return not any(name in ("manifest.json", "events") or name.endswith("_predictions") for name in written)
 
 
 ROWS_THAT_DO_NOT_FIT = {

@@ -56,7 +56,7 @@ def compared(spark: SparkSession, config: Config) -> Comparison:
     """A comparison that was cut off before its end and started again."""
     with mock.patch("sparknlp_ft.pipelines.compare._register", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         run_compare(config, spark)
-    with mock.patch("sparknlp_ft.pipelines.contest.fine_tune", side_effect=AssertionError("trained a second time")):
+    with mock.patch("sparknlp_ft.compare.contest.fine_tune", side_effect=AssertionError("trained a second time")):
         return run_compare(config, spark)
 
 
@@ -95,7 +95,8 @@ def test_the_winner_is_registered_through_the_gate(spark: SparkSession, config: 
     assert compared.verdict is not None and compared.verdict.moved and compared.winner is not None
     champion = find_alias(connect(config.tracking), config.model_name, "champion")
     assert champion is not None and champion.run_id == compared.winner.model.run_id
-    left = [path.name for path in Path(config.launch.run_dir).glob("*") if list(path.glob("best-*")) or path.is_file()]
+    runs = Path(config.launch.run_dir)
+    left = [path.name for path in runs.glob("*") if list(path.glob("best-*")) or path.is_file()] + list(runs.glob("measured/*"))
     assert not left, "models are in MLflow, results on the leaderboard: folders and notes are gone"
     assert run_score(config, spark).scored == ROWS
     assert compared.winner.entry.name in str(compared) and "elsewhere failed" in str(compared)
@@ -113,7 +114,7 @@ def test_a_search_chooses_on_validation_and_its_commands_parse(spark: SparkSessi
     commands = [line.partition("sparknlp-ft ")[2] for line in str(searched).splitlines() if "sparknlp-ft " in line]
     train, score = (parse(shlex.split(command)) for command in commands)
     assert train.config == score.config == "my conf.yaml" and f"train.epochs={found.settings['train.epochs']}" in train.overrides
-    assert not list(Path(config.launch.run_dir).glob("search-*.db"))
+    assert not list(Path(config.launch.run_dir).glob("searches/*"))
 
 
 def test_what_cannot_be_compared_is_refused_before_anything_is_trained(spark: SparkSession, config: Config) -> None:

@@ -153,7 +153,7 @@ def test_training_and_scoring_see_the_same_ids_and_logits(spark: SparkSession, t
     loaded, task = load_model(outcome.result.best_dir), get_task("classification")
     engine = load_engine(outcome.result.best_dir, batch_tokens=500, precision="float32")
     forward = Forward(loaded.network, task, loaded.setup, torch.device("cpu"), torch.float32)
-    feed = Feed(outcome.manifest, "train", rank=0, size=1, encoder=loaded.encoder, config=config.train, task=task)
+    feed = Feed(outcome.manifest, "train", rank=0, size=1, encoder=loaded.encoder, config=config.train)
     rows = spark.read.format("delta").load(f"{config.data.root}/messages").select(F.xxhash64("ticket"), "text").collect()
     texts = {row[0]: row[1] for row in rows}
     seen = 0

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from databricks.bundles.jobs import Job
 
-from sparknlp_ft.cli import COMMANDS, parse
+from sparknlp_ft.cli import parse
+from sparknlp_ft.commands import command_names
 from sparknlp_ft.config import load_config
 
 ROOT = Path(__file__).parents[2]
@@ -20,8 +21,7 @@ JOBS: dict[str, Any] = {name: job for file in FILES for name, job in yaml.safe_l
 
 
 def test_there_is_a_job_for_each_command() -> None:
-    assert set(JOBS) == set(COMMANDS)
-    assert set(JOBS) == {file.stem for file in (ROOT / "jobs").glob("*.py")}
+    assert set(JOBS) == set(command_names())
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -53,7 +53,8 @@ def test_the_task_runs_a_command_that_parses_and_loads(name: str) -> None:
     assert task["job_cluster_key"] in {cluster["job_cluster_key"] for cluster in JOBS[name]["job_clusters"]}
     parameters = {parameter["name"]: parameter["default"] for parameter in JOBS[name]["parameters"]}
     command = [_filled(text, parameters) for text in task["spark_python_task"]["parameters"]]
-    args = parse([name, *command])
+    args = parse(command)
+    assert args.command == name
     config = load_config(args.config, args.overrides)
     if name == "package":  # reads no table
         assert config.package.name == "c.s.ner" and Path(str(config.package.processing)).is_file()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sparknlp_ft.cli import parse
+from sparknlp_ft.commands import command
 from sparknlp_ft.config import Config, load_config
 
 ROOT = Path(__file__).parents[2]
@@ -18,9 +19,9 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DO
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_parses(command: str) -> None:
-    words = shlex.split(command)
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_parses(line: str) -> None:
+    words = shlex.split(line)
     if words[0] == "make":
         assert set(words[1:]) <= TARGETS
     elif words[0].endswith("sparknlp-ft"):
@@ -28,7 +29,7 @@ def test_a_command_parses(command: str) -> None:
     elif words[0] == "spark-submit":
         at = next(i for i, word in enumerate(words) if word.startswith("jobs/"))
         assert (ROOT / words[at]).is_file()
-        _loads([Path(words[at]).stem, *words[at + 1 :]])
+        _loads(words[at + 1 :])
     elif words[0] == "databricks":
         assert words[1] == "bundle"
         if words[2] == "run":
@@ -37,9 +38,9 @@ def test_a_command_parses(command: str) -> None:
         assert words[0] == "export"
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"`(sparknlp-ft [^`]+)`", FEATURES))))
-def test_a_feature_has_a_command_that_parses(command: str) -> None:
-    _loads(shlex.split(command)[1:])
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"`(sparknlp-ft [^`]+)`", FEATURES))))
+def test_a_feature_has_a_command_that_parses(line: str) -> None:
+    _loads(shlex.split(line)[1:])
 
 
 def test_the_two_commands_come_first() -> None:
@@ -73,4 +74,4 @@ def test_settings_named_in_the_text_exist() -> None:
 def _loads(arguments: list[str]) -> None:
     args = parse(arguments)
     config = None if args.config is None else ROOT / args.config
-    assert load_config(config, args.overrides, need_table=args.command != "package")
+    assert load_config(config, args.overrides, need_table=command(args.command).needs_table)

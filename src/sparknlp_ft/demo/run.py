@@ -73,12 +73,12 @@ def run_demo(config: Config, out: Path) -> Summary:
     Raises:
         UserError: A step cannot be done, and says what to do.
     """
-    from sparknlp_ft.pipelines.baselines import run_baselines
     from sparknlp_ft.pipelines.evaluate import run_evaluate
     from sparknlp_ft.pipelines.ingest import run_ingest
     from sparknlp_ft.pipelines.score import run_score
     from sparknlp_ft.pipelines.train import run_train
-    from sparknlp_ft.tables.delta import TableRef, pin
+    from sparknlp_ft.steps.baselines import measure_baselines
+    from sparknlp_ft.steps.job import open_job
     from sparknlp_ft.tables.session import get_session
 
     start = time.monotonic()
@@ -86,7 +86,7 @@ def run_demo(config: Config, out: Path) -> Summary:
     with step("starting Spark"):
         spark = get_session("sparknlp_ft demo")
     print(run_ingest(config, spark))
-    baselines = run_baselines(config, spark, pin(spark, TableRef.parse(config.data.table, config.data.root)))
+    baselines = measure_baselines(open_job(config, spark))
     trained = run_train(config, spark)
     scoring = time.monotonic()
     scored = run_score(config, spark)

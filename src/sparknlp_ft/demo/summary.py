@@ -11,9 +11,9 @@ from sparknlp_ft.config import Config
 from sparknlp_ft.reports.leaderboard import Entry, ranked
 
 if TYPE_CHECKING:
-    from sparknlp_ft.pipelines.evaluate import Evaluation
     from sparknlp_ft.pipelines.score import ScoreResult
     from sparknlp_ft.pipelines.train import TrainOutcome
+    from sparknlp_ft.steps.evaluation import Evaluation
 
 TEXT_WIDTH = 58
 #: The resolved configuration within the demo's folder.

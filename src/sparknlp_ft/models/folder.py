@@ -6,21 +6,19 @@ model's tokenizer files byte for byte) and ``sparknlp_ft.json``: task, labels, t
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparknlp_ft.config import TextConfig
 from sparknlp_ft.errors import ModelError, shown
-from sparknlp_ft.models.base import check_folder
+from sparknlp_ft.models.meta import ModelMeta, load_meta, write_meta
+from sparknlp_ft.models.origin import check_folder
 from sparknlp_ft.tasks import Setup, Task, get_task
+from sparknlp_ft.tasks.labels import name_outputs
 from sparknlp_ft.text.encoder import TOKENIZER_FILES, TextEncoder
 
 if TYPE_CHECKING:
@@ -29,36 +27,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sparknlp_ft")
 
-META_FILE = "sparknlp_ft.json"
-FORMAT = 1
-
 #: Settings of transformers configurations that are dropout probabilities, over the architectures.
 DROPOUT_SETTINGS = (
     "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout", "attention_dropout",
     "seq_classif_dropout", "pooler_dropout", "embedding_dropout", "mlp_dropout", "classifier_dropout_prob",
     "dropout_rate", "summary_last_dropout",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ModelMeta:
-    """What ``sparknlp_ft.json`` says of a saved model."""
-
-    task: str
-    labels: tuple[str, ...]
-    text: TextConfig
-    versions: Mapping[str, str]
-    extra: Mapping[str, Any]
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """Role → column that a packaged model reads; nothing for a model trained here, whose columns are its roles."""
-        return dict(self.extra.get("columns", {}))
-
-    @property
-    def fields(self) -> str:
-        """Prediction columns as DDL: the task's, unless the model has functions of its own that make others."""
-        return self.extra.get("output") or get_task(self.task).prediction_fields
 
 
 @dataclass(frozen=True)
@@ -124,59 +98,25 @@ def build_network(
     return network.train()
 
 
-def save_model(
-    network: PreTrainedModel,
-    out_dir: str | Path,
-    *,
-    base_dir: str | Path,
-    task: Task,
-    labels: Sequence[str],
-    text: TextConfig,
-    extra: Mapping[str, Any] | None = None,
-) -> None:
-    """Write a model folder under a temporary name, then rename it, so that a folder of this name is always whole.
+def save_model(network: PreTrainedModel, folder: str | Path, *, base_dir: str | Path, meta: ModelMeta) -> None:
+    """Write a model folder; one that is there is replaced. Who needs it whole or not at all publishes a copy of it.
 
     Args:
         network: What ``build_network`` made.
-        out_dir: Folder to write; one that is there is replaced.
+        folder: Folder to write.
         base_dir: Folder whose tokenizer files are copied.
-        task: Task family of the network.
-        labels: Label list, in the order of the outputs.
-        text: How texts become inputs.
-        extra: Further JSON values to keep, e.g. metrics.
+        meta: What else is kept with it.
     """
-    target = Path(out_dir).absolute()
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
-    meta = ModelMeta(task.name, tuple(labels), text, _versions(), dict(extra or {}))
-    try:
-        partial.mkdir(parents=True)
-        with quiet_transformers():
-            network.save_pretrained(partial)
-        for name in TOKENIZER_FILES:
-            if (Path(base_dir) / name).is_file():
-                shutil.copyfile(Path(base_dir) / name, partial / name)
-        values = {"format": FORMAT, **asdict(meta), "text": text.model_dump(mode="json")}
-        (partial / META_FILE).write_text(json.dumps(values, indent=1, ensure_ascii=False), encoding="utf-8")
-        _replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def load_meta(folder: str | Path) -> ModelMeta:
-    """Read ``sparknlp_ft.json`` of a saved model: cheap, needs no torch.
-
-    Raises:
-        ModelError: The folder was not saved by ``save_model``, or is of another format.
-    """
-    path = check_folder(Path(folder)) / META_FILE
-    if not path.is_file():
-        raise ModelError(
-            f"model folder {str(folder)!r} has no {META_FILE}: it was not saved by 'sparknlp-ft train', which is what scores texts"
-        )
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if values.pop("format", None) != FORMAT:
-        raise ModelError(f"model folder {str(folder)!r} is of another format than {FORMAT}; train it again with this version")
-    return ModelMeta(**{**values, "labels": tuple(values["labels"]), "text": TextConfig(**values["text"])})
+    target = Path(folder)
+    if target.exists():
+        shutil.rmtree(target)
+    target.mkdir(parents=True)
+    with quiet_transformers():
+        network.save_pretrained(target)
+    for name in TOKENIZER_FILES:
+        if (Path(base_dir) / name).is_file():
+            shutil.copyfile(Path(base_dir) / name, target / name)
+    write_meta(target, meta)
 
 
 def load_model(folder: str | Path, *, attention: str | None = None, dtype: torch.dtype | None = None) -> LoadedModel:
@@ -201,7 +141,7 @@ def load_model(folder: str | Path, *, attention: str | None = None, dtype: torch
     if fresh:
         raise ModelError(f"model folder {str(folder)!r} lacks the weights {shown(fresh)}: it is incomplete; train or copy it again")
     encoder = TextEncoder.load(path, meta.text, default_window=task.default_window)
-    return LoadedModel(network.eval(), task, Setup(meta.labels, meta.extra.get("settings", {}), encoder), meta)
+    return LoadedModel(network.eval(), task, Setup(meta.labels, meta.settings, encoder), meta)
 
 
 @contextmanager
@@ -218,13 +158,6 @@ def quiet_transformers() -> Iterator[None]:
         hf_logging.set_verbosity(verbosity)
         if bars:
             hf_logging.enable_progress_bar()
-
-
-def name_outputs(config: Any, names: Sequence[str]) -> None:
-    """Write names of a network's outputs into its configuration."""
-    config.num_labels = len(names)
-    config.id2label = dict(enumerate(names))
-    config.label2id = {name: i for i, name in enumerate(names)}
 
 
 def read_config(folder: Path) -> Any:
@@ -251,16 +184,3 @@ def load_network(folder: Path, task: Task, **options: Any) -> tuple[Any, list[st
         raise ModelError(f"model folder {str(folder)!r} cannot be loaded for {task.name}: {str(error).strip()}") from error
     mismatched = [key[0] for key in report["mismatched_keys"]]
     return network, sorted({*report["missing_keys"], *mismatched})
-
-
-def _replace(partial: Path, target: Path) -> None:
-    """Rename ``partial`` to ``target``; a folder cannot be renamed over another, so the old one steps aside first."""
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.old")
-    if target.exists():
-        target.rename(aside)
-    partial.rename(target)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}

@@ -1,1 +1,1 @@
-"""What each job does, as few readable lines: ingest, train, score, evaluate."""
+"""The commands, a module each: what the command does as a few readable lines, made of ``steps`` and of lower rooms."""

@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
-from sparknlp_ft.pipelines.checks import check_before_cluster, check_metric
-from sparknlp_ft.pipelines.deployment import deploy
-from sparknlp_ft.pipelines.gate import Verdict, judge
-from sparknlp_ft.pipelines.train import source_tags
-from sparknlp_ft.tables.contracts import TEST, resolve_roles
-from sparknlp_ft.tables.delta import Pinned, TableRef, files_present, pin, read
-from sparknlp_ft.tables.snapshot import survey
+from sparknlp_ft.errors import ConfigError
+from sparknlp_ft.steps.checks import check_metric, check_task
+from sparknlp_ft.steps.command import Command
+from sparknlp_ft.steps.deployment import deploy
+from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
+from sparknlp_ft.steps.job import Job, open_job
+from sparknlp_ft.steps.lineage import source_tags
+from sparknlp_ft.tables.contracts import resolve_roles
+from sparknlp_ft.tables.delta import Pinned, files_present, read
+from sparknlp_ft.tables.survey import Survey, survey
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import get_task
-from sparknlp_ft.tracking.registry import resolve_model
-from sparknlp_ft.tracking.store import ModelRef, Store, connect, find_registered, open_run, register
+from sparknlp_ft.tracking.registry import FORMS, resolve_model
+from sparknlp_ft.tracking.store import ModelRef, find_registered, open_run, register
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -43,32 +46,48 @@ def run_promote(config: Config, spark: SparkSession) -> Promotion:
         ModelError: It is not there.
         DataError: The table does not keep the contract.
     """
-    check_before_cluster("promote", config)
-    store, task = connect(config.tracking), get_task(config.data.task)
-    wanted = resolve_model(store, str(config.score.model))
-    source = pin(spark, TableRef.parse(config.data.table, config.data.root), config.data.version)
-    with files_present(source):
-        with spark_step("checking labels and splits", spark):
-            rows = read(spark, source)
-            found = survey(rows, resolve_roles(rows, config.data, task, need_target=True), config, task)
-        check_metric(config, task, found.labels)
-        with deploy(config, spark, store, wanted):  # Refuses a model of another task before anything is registered.
-            model = wanted if wanted.is_registered else _registered(config, store, source, wanted)
-        verdict = judge(
-            config,
-            spark,
-            store,
-            source=source,
-            model=model,
-            labels=found.labels,
-            label_counts=found.label_counts,
-            has_test=bool(found.rows.get(TEST)),
-        )
-    run = open_run(store, model.run_id)
+    check_promote(config)
+    job = open_job(config, spark)
+    wanted = resolve_model(job.store, str(config.score.model))
+    with files_present(job.source):
+        found = _surveyed(job)
+        check_metric(config, job.task, found.labels)
+        model = _registered(job, wanted)
+        verdict = judge(job, model, TableFacts.of_survey(found))
+    run = open_run(job.store, model.run_id)
     run.log_metrics(verdict.as_metrics())
     run.flush()
-    return Promotion(source, verdict)
+    return Promotion(job.source, verdict)
 
 
-def _registered(config: Config, store: Store, source: Pinned, model: ModelRef) -> ModelRef:
-    return find_registered(store, config.model_name, model) or register(store, model, config.model_name, tags=source_tags(source))
+def _surveyed(job: Job) -> Survey:
+    data = job.config.data
+    with spark_step("checking labels and splits", job.spark):
+        rows = read(job.spark, job.source)
+        return survey(rows, resolve_roles(rows, data, job.task, need_target=True), job.config, job.task)
+
+
+def _registered(job: Job, model: ModelRef) -> ModelRef:
+    """Return the model as a registered version: itself, the version that was made of it before, or a new one."""
+    with deploy(job, model):  # Refuses a model of another task before anything is registered.
+        if model.is_registered:
+            return model
+        name = job.config.model_name
+        return find_registered(job.store, name, model) or register(job.store, model, name, tags=source_tags(job.source))
+
+
+def check_promote(config: Config) -> list[str]:
+    """Check task and metric, and that a model is named."""
+    found = check_task(config)
+    check_metric(config, get_task(config.data.task))
+    if config.score.model is None:
+        raise ConfigError(f"score.model: not given; name the model to promote as {FORMS}")
+    return found
+
+
+COMMAND = Command(
+    place=5,
+    help="a run's model or a version → the alias, if it beats the aliased model on validation rows",
+    check=check_promote,
+    run=lambda config, spark, arguments: run_promote(config, spark),
+)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparknlp_ft.tasks.base import signed
+from sparknlp_ft.tasks.task import signed
 
 BASELINE, MODEL = "baseline", "model"
 

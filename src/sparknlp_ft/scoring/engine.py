@@ -83,7 +83,7 @@ class TorchEngine:
         else:
             ids = [encoder.tokenize(column) for column in columns]
         hashes = [0] * len(texts) if rows is None else rows
-        seed = int(self.model.meta.extra.get("seed", 0))
+        seed = self.model.meta.seed or 0
         windows = [encoder.windows(*row, seed=(seed, key)) for *row, key in zip(*ids, hashes, strict=True)]
         truncated = np.asarray([row[0].truncated for row in windows], dtype=bool)
         shortest = np.asarray([min(map(len, row)) for row in zip(*ids, strict=True)], dtype=np.int64)

@@ -14,8 +14,9 @@ from pyspark.sql import functions as F
 
 from sparknlp_ft.errors import DataError, shown
 from sparknlp_ft.scoring.rows import ERROR
-from sparknlp_ft.tables.contracts import Roles, clean_text, column, is_mended
-from sparknlp_ft.tables.rows import INPUT_HASH, with_input_hash
+from sparknlp_ft.tables.contracts import Roles, clean_text, is_mended
+from sparknlp_ft.tables.input_hash import INPUT_HASH, with_input_hash
+from sparknlp_ft.tables.names import column, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -79,7 +80,7 @@ def flag_stale(
     if known is not None:
         keys = [column(key).alias(f"_key_{i}") for i, key in enumerate(roles.key)]
         right = known.select(*keys, *[column(name).alias(alias) for name, alias in names.items()])
-        matches = [rows[f"`{key.replace('`', '``')}`"].eqNullSafe(right[f"_key_{i}"]) for i, key in enumerate(roles.key)]
+        matches = [rows[quoted(key)].eqNullSafe(right[f"_key_{i}"]) for i, key in enumerate(roles.key)]
         rows = rows.join(right, on=matches, how="left").drop(*[f"_key_{i}" for i in range(len(keys))])
     elif prefix and f"{prefix}status" in source.columns:
         rows = rows.select("*", *[column(prefix + name).alias(alias) for name, alias in names.items()])

@@ -15,8 +15,8 @@ from pyspark.sql import functions as F
 
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.scoring.rows import EMPTY, ERROR, OK
-from sparknlp_ft.tables.contracts import column
 from sparknlp_ft.tables.delta import TableRef, create, delete_folder, delta_table
+from sparknlp_ft.tables.names import column, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -153,11 +153,6 @@ def merge_stage(spark: SparkSession, output: TableRef, stage: Stage, *, keys: Se
     with session_settings(spark, once):
         merge.execute()
     return _check_merged(spark, output, stage, rows=rows, in_place=in_place)
-
-
-def quoted(name: str) -> str:
-    """Return a column's name quoted for an expression."""
-    return f"`{name.replace('`', '``')}`"
 
 
 @contextmanager

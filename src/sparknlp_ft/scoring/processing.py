@@ -6,7 +6,6 @@ alone, in scoring a table as in ``predict``. A row at which one of them raises i
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import sys
 import traceback
@@ -20,8 +19,10 @@ import numpy as np
 import pandas as pd
 
 from sparknlp_ft.errors import ConfigError, UserError, nearest, shown
+from sparknlp_ft.identity import fingerprint
 from sparknlp_ft.scoring import ddl
 from sparknlp_ft.scoring.engine import Engine
+from sparknlp_ft.scoring.halving import by_halves, spread
 from sparknlp_ft.scoring.rows import ERROR, ERROR_CHARS, OK, STATUS_FIELDS, described, present_texts, score_rows
 
 #: Name of the user's file in a model folder.
@@ -107,7 +108,7 @@ class Processed:
         predictions = scored.loc[good].drop(columns=ddl.names(STATUS_FIELDS))
         finished, more = _guarded(self.processing.finish, "postprocess", prepared.loc[good], predictions)
         errors |= more
-        columns = {name: _spread(finished.get(name), len(frame)) for name in ddl.names(self.processing.fields)}
+        columns = {name: spread(finished.get(name, ()), finished.index, len(frame)) for name in ddl.names(self.processing.fields)}
         status = {name: scored[name].to_numpy().copy() for name in ddl.names(STATUS_FIELDS)}
         for row, message in errors.items():
             status["status"][row], status["error"][row] = ERROR, message
@@ -203,18 +204,16 @@ def _called(name: str, function: Function, *frames: pd.DataFrame) -> pd.DataFram
 
 def _guarded(call: Function, name: str, *frames: pd.DataFrame) -> tuple[pd.DataFrame, dict[Any, str]]:
     """Return what a function makes of the rows that it can take, under their index, and the errors of the others."""
-    if not len(frames[0]):
-        return frames[-1], {}
-    try:
-        return call(*frames), {}
-    except Exception as error:  # whatever a row does to a user's function: it becomes a marked row
-        if len(frames[0]) == 1:
-            message = described(error) if isinstance(error, ProcessingError) else f"{name} raised {described(error)}"
-            return frames[-1][:0], {frames[0].index[0]: message[:ERROR_CHARS]}
-    middle = len(frames[0]) // 2
-    halves = [_guarded(call, name, *[frame[part] for frame in frames]) for part in (slice(None, middle), slice(middle, None))]
-    kept = [result for result, _ in halves if len(result)]
-    return pd.concat(kept) if kept else frames[-1][:0], halves[0][1] | halves[1][1]
+    errors: dict[Any, str] = {}
+
+    def at_fault(row: int, error: Exception) -> pd.DataFrame:
+        message = described(error) if isinstance(error, ProcessingError) else f"{name} raised {described(error)}"
+        errors[frames[0].index[row]] = message[:ERROR_CHARS]
+        return frames[-1][:0]
+
+    parts = by_halves(len(frames[0]), lambda rows: call(*[frame.iloc[rows] for frame in frames]), at_fault)
+    kept = [part for part in parts if len(part)]
+    return pd.concat(kept) if kept else frames[-1][:0], errors
 
 
 def _cast(name: str, values: pd.Series, kind: str) -> np.ndarray:
@@ -228,17 +227,9 @@ def _cast(name: str, values: pd.Series, kind: str) -> np.ndarray:
     return result
 
 
-def _spread(values: pd.Series | None, size: int) -> np.ndarray:
-    """Put values at their rows, None elsewhere; element by element, so that numpy does not look into lists."""
-    result = np.full(size, None, dtype=object)
-    for row, value in () if values is None else zip(values.index.tolist(), values, strict=True):
-        result[row] = value
-    return result
-
-
 def _run(file: Path) -> ModuleType:
     """Import the file under a name of its own: two models in one process do not get each other's functions."""
-    name = f"_sparknlp_ft_processing_{hashlib.sha256(str(file.absolute()).encode()).hexdigest()[:16]}"
+    name = f"_sparknlp_ft_processing_{fingerprint(str(file.absolute()), length=16)}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not file.is_file():
         raise ConfigError(f"package.processing: {str(file)!r} is not a Python file; give one that defines preprocess or postprocess")

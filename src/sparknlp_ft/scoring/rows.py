@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sparknlp_ft.scoring.engine import Engine, Scored
+from sparknlp_ft.scoring.halving import by_halves, spread
 from sparknlp_ft.tasks import Rows
 
 OK, EMPTY, ERROR = "ok", "empty", "error"
@@ -58,7 +59,7 @@ def score_rows(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: S
     offsets = [one for part in parts for one in part.offsets or ()]
     found = Rows([], texts=_take(columns[-1], chosen), offsets=_take(offsets, chosen) if engine.task.needs_offsets else [])
     predictions = engine.task.decode(_joined([part.results for part in parts])[good], found, engine.setup)
-    result = _spread(predictions, numbers[good], size)
+    result = pd.DataFrame({name: spread(predictions[name], numbers[good], size) for name in predictions.columns}, index=range(size))
     return result.assign(status=status, error=error, truncated=truncated)
 
 
@@ -72,29 +73,33 @@ def _take(values: Sequence, numbers: np.ndarray) -> list:
 
 
 def _guarded(engine: Engine, columns: list[list[str]], seeds: list[int] | None) -> tuple[list[Scored], list[str | None]]:
-    """Return results of all rows and each row's error; what fails is halved until only the rows at fault are left.
+    """Return results of all rows and each row's error.
 
     A row at fault has a part of its own, whose ``results`` is an object array that holds None.
     """
-    size = len(columns[0])
-    if not size:
-        return [], []
-    try:
-        scored = engine.predict(columns[0], *columns[1:], rows=seeds)
-        if len(scored.results) != size:
-            raise RuntimeError(f"the engine returned {len(scored.results)} rows for {size} texts")
-    except Exception as error:  # whatever a text does to a tokenizer or a network: it becomes a marked row
-        if size == 1:
-            nothing = np.full(1, None, dtype=object)
-            return [Scored(nothing, np.zeros(1, bool), np.zeros(1, np.int64), [_NO_OFFSETS])], [described(error)]
-        middle = size // 2
-        halves = [(slice(None, middle)), (slice(middle, None))]
-        results = [_guarded(engine, [column[half] for column in columns], seeds and seeds[half]) for half in halves]
-        return [part for parts, _ in results for part in parts], [error for _, errors in results for error in errors]
-    return [scored], [None if fine else "the model returned a value that is not finite" for fine in _finite(scored.results)]
+
+    def attempt(rows: slice) -> tuple[Scored, str | None]:
+        texts = [column[rows] for column in columns]
+        scored = engine.predict(texts[0], *texts[1:], rows=seeds and seeds[rows])
+        if len(scored.results) != len(texts[0]):
+            raise RuntimeError(f"the engine returned {len(scored.results)} rows for {len(texts[0])} texts")
+        return scored, None
+
+    def at_fault(row: int, error: Exception) -> tuple[Scored, str | None]:
+        nothing = np.full(1, None, dtype=object)
+        return Scored(nothing, np.zeros(1, bool), np.zeros(1, np.int64), [_NO_OFFSETS]), described(error)
+
+    parts = by_halves(len(columns[0]), attempt, at_fault)
+    errors = [one for scored, error in parts for one in ([error] if error is not None else _not_finite(scored.results))]
+    return [scored for scored, _ in parts], errors
 
 
 _NO_OFFSETS = np.zeros((0, 2), dtype=np.int32)
+
+
+def _not_finite(results: np.ndarray) -> list[str | None]:
+    """Return the error of each row whose result holds a value that is not finite."""
+    return [None if fine else "the model returned a value that is not finite" for fine in _finite(results)]
 
 
 def _finite(results: np.ndarray) -> list[bool]:
@@ -115,15 +120,3 @@ def described(error: Exception) -> str:
     """Return an exception's kind and first line, short enough for a table of errors."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:ERROR_CHARS]
-
-
-def _spread(predictions: pd.DataFrame, numbers: np.ndarray, size: int) -> pd.DataFrame:
-    """Put predictions at their row numbers, None elsewhere (object columns, so that None stays None)."""
-    columns = {}
-    for name in predictions.columns:
-        values = np.full(size, None, dtype=object)
-        # Element by element: assigning a list of lists at once would make numpy look into it.
-        for number, value in zip(numbers, predictions[name], strict=True):
-            values[number] = value
-        columns[name] = values
-    return pd.DataFrame(columns, index=range(size))

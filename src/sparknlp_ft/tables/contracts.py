@@ -16,6 +16,7 @@ from pyspark.sql import types as T
 from sparknlp_ft.config import DataConfig
 from sparknlp_ft.errors import ConfigError, DataError, nearest, shown
 from sparknlp_ft.progress import log
+from sparknlp_ft.tables.names import column
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -40,11 +41,6 @@ class Roles:
     target: str | None
     key: tuple[str, ...]
     split: str | None
-
-
-def column(name: str) -> Column:
-    """Return a top-level column by its exact name, whatever characters the name has."""
-    return F.col(f"`{name.replace('`', '``')}`")
 
 
 def resolve_roles(df: DataFrame, data: DataConfig, task: Task, *, need_target: bool) -> Roles:
@@ -120,6 +116,12 @@ def is_mended(text: Column) -> Column:
 def is_blank(text: Column) -> Column:
     """Whether the text is NULL, empty or white space alone (in the sense of Unicode)."""
     return F.coalesce(~F.make_valid_utf8(text).rlike(r"(?U)\S"), F.lit(True))
+
+
+def no_text(roles: Roles) -> Column:
+    """Whether one of the row's texts is blank."""
+    blanks = [is_blank(column(name)) for _, name in roles.texts]
+    return F.greatest(*blanks) if len(blanks) > 1 else blanks[0]
 
 
 def raw_split(roles: Roles, data: DataConfig) -> Column:

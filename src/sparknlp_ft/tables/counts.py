@@ -1,28 +1,22 @@
-"""What a look through a table counts: missing and doubled texts, splits, labels, lengths. The profile is printed from it."""
+"""What a look through a table counts: missing and doubled texts, splits, labels, lengths in words. The profile is printed from it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from sparknlp_ft.tables import contracts
-from sparknlp_ft.tables.contracts import Roles, column
-from sparknlp_ft.tables.encode import token_lengths, tokenizer_files, tokenizing_encoder
+from sparknlp_ft.tables.contracts import Roles
+from sparknlp_ft.tables.names import column
 from sparknlp_ft.tables.targets import KINDS
-from sparknlp_ft.text.encoder import tokenizer_fingerprint
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from sparknlp_ft.tasks import Task
-
-#: Above this many rows, lengths in tokens are those of a sample of about as many.
-SAMPLE_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -74,19 +68,3 @@ def split_label_counts(df: DataFrame, roles: Roles, task: Task) -> list[tuple[st
     first = F.coalesce(F.col("at"), F.lit(0)) == 0
     groups = each.groupBy("split", "label", "there").agg(F.count_if(F.col("there")).alias("labels"), F.count_if(first).alias("rows"))
     return [(row[0], row[1], row["labels"], row["rows"]) for row in groups.orderBy(F.desc("labels")).limit(100_000).collect()]
-
-
-def length_counts(df: DataFrame, roles: Roles, model_dir: str | Path, *, rows: int) -> tuple[dict[int, int], bool]:
-    """Return the rows of each length in tokens, and whether they are only a sample of the ``rows`` rows."""
-    texts = df.select(*[F.coalesce(contracts.clean_text(column(name)), F.lit("")).alias(role) for role, name in roles.texts])
-    spark = texts.sparkSession
-    content, fingerprint = spark.sparkContext.broadcast(tokenizer_files(model_dir)), tokenizer_fingerprint(model_dir)
-    if rows > SAMPLE_ROWS:
-        texts = texts.sample(SAMPLE_ROWS / rows, seed=0)
-
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return token_lengths(batches, tokenizing_encoder(fingerprint, content.value))
-
-    found = texts.mapInArrow(run, "length bigint, rows bigint").groupBy("length").agg(F.sum("rows")).collect()
-    content.destroy()
-    return {row[0]: row[1] for row in found}, rows > SAMPLE_ROWS

@@ -1,4 +1,4 @@
-"""Delta tables by path or name: parsed and quoted here alone, pinned to one version, then read at that version.
+"""Delta tables by path or name: parsed here alone, pinned to one version, then read at that version.
 
 No name is ever put into SQL text; a Delta folder is never globbed (old files and deletion vectors make that wrong).
 """
@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sparknlp_ft.config import is_url
 from sparknlp_ft.errors import DataError, nearest
+from sparknlp_ft.storage import is_url
+from sparknlp_ft.tables.names import quoted
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
@@ -43,7 +44,7 @@ class TableRef:
         if text.startswith("/") or is_url(text):
             return cls("path", text.rstrip("/"))
         if "/" not in text and (parts := _name_parts(text)) and len(parts) > 1:
-            return cls("name", ".".join(f"`{part.replace('`', '``')}`" for part in parts))
+            return cls("name", ".".join(map(quoted, parts)))
         segments = text.split("/")
         if not all(segments) or set(segments) & {".", ".."} or any(c in text for c in "`;\n\0"):
             raise DataError(

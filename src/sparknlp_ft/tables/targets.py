@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparknlp_ft.errors import DataError
-from sparknlp_ft.tables.contracts import column, is_blank
+from sparknlp_ft.tables.contracts import is_blank
+from sparknlp_ft.tables.names import column
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -1,11 +1,11 @@
 """Task families: one file each, one registry. Shared by the Spark side and the worker side.
 
 A task says which columns it needs, how targets are encoded, what the loss is, which metrics count, and how the network's
-outputs are decoded into prediction columns. To add one, write ``tasks/NAME.py`` with a class that extends ``Task`` and
-name it in ``registry.FAMILIES``.
+outputs are decoded into prediction columns. To add one, write ``tasks/families/NAME.py`` with a class that extends ``Task``;
+or write it into a package of your own that names it as an entry point (see ``registry``).
 """
 
-from sparknlp_ft.tasks.base import Outcomes, Rows, Setup, Task
-from sparknlp_ft.tasks.registry import TASKS, get_task
+from sparknlp_ft.tasks.registry import all_tasks, get_task
+from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task
 
-__all__ = ["TASKS", "Outcomes", "Rows", "Setup", "Task", "get_task"]
+__all__ = ["Outcomes", "Rows", "Setup", "Statistics", "Task", "all_tasks", "get_task"]

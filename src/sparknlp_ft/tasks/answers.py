@@ -1,31 +1,13 @@
-"""Answers to questions: how they are compared, and how the best spans are found.
-
-Exact match and F1 are those of SQuAD (Rajpurkar et al., arXiv:1606.05250): lower case, no punctuation, no English
-articles, white space collapsed. For other scripts than Latin two things are added: punctuation is what Unicode calls so,
-and in scripts that put no blanks between words every character is a token of its own (as in MLQA, arXiv:1910.07475).
-"""
+"""Answers to questions: how they are compared, and how the best spans are found. Exact match and F1 are those of SQuAD."""
 
 from __future__ import annotations
 
-import re
-import string
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from sparknlp_ft.text.words import UNSPACED
-
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_UNSPACED = re.compile(f"([{UNSPACED}])")
-_ASCII_PUNCTUATION = frozenset(string.punctuation)
-
-
-def answer_tokens(text: str) -> list[str]:
-    """Return the tokens that two answers are compared by."""
-    kept = "".join(c for c in text.lower() if c not in _ASCII_PUNCTUATION and (c.isascii() or not unicodedata.category(c).startswith("P")))
-    return _UNSPACED.sub(r" \1 ", _ARTICLES.sub(" ", kept)).split()
+from sparknlp_ft.text.words import answer_tokens
 
 
 def exact_match_and_f1(prediction: str, answers: Sequence[str]) -> tuple[float, float]:

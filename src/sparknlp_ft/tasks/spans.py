@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from sparknlp_ft.text.words import WORD_OR_SIGN
-
 
 @dataclass(frozen=True, order=True)
 class Entity:
@@ -24,16 +22,11 @@ class Entity:
     label: str
 
 
-def words_of(text: str) -> np.ndarray:
-    """Return start and end of each word, int64 of shape [words, 2]."""
-    return np.asarray([match.span() for match in WORD_OR_SIGN.finditer(text)], dtype=np.int64).reshape(-1, 2)
-
-
 def first_pieces(words: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Return the number of each word's first piece, int64 of shape [words]; -1 for a word that no piece begins in.
 
     Args:
-        words: As ``words_of`` gives them.
+        words: As ``text.words.words_of`` gives them.
         offsets: Characters of each piece, [pieces, 2], in text order; a piece may begin with blanks (as SentencePiece's do).
     """
     first = np.full(len(words), -1, dtype=np.int64)

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from sparknlp_ft.config import TrackingConfig, is_url
+from sparknlp_ft.config import TrackingConfig
 from sparknlp_ft.errors import ConfigError
+from sparknlp_ft.storage import is_url
 
 #: Longest parameter value that every MLflow server takes; the whole configuration is kept as an artifact.
 PARAM_CHARS = 500

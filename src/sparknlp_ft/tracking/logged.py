@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparknlp_ft.models.folder import load_meta
+from sparknlp_ft.models.meta import load_meta
 from sparknlp_ft.tracking.signature import requirements, signature_of
 from sparknlp_ft.tracking.store import MODEL_NAME, ModelRef, Run
 

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from sparknlp_ft.errors import DataError
-from sparknlp_ft.models.folder import ModelMeta, load_meta
+from sparknlp_ft.models.meta import ModelMeta, load_meta
 from sparknlp_ft.scoring.engine import Engine, load_engine
 from sparknlp_ft.scoring.processing import Processed, load_processing, score_model
 from sparknlp_ft.tasks import get_task
@@ -36,7 +36,7 @@ class ModelOnDisk:
 
     def engine(self, **settings: Any) -> Engine | Processed:
         """Load the engine, with the user's functions around it if the model has any; settings as in ``scoring.engine.load_engine``."""
-        engine, file = load_engine(self.path, **settings), self.meta.extra.get("processing")
+        engine, file = load_engine(self.path, **settings), self.meta.processing
         if file is None:
             return engine
         columns = [self.meta.columns[role] for role in text_roles(self.meta, ())]
@@ -107,7 +107,7 @@ def _beside(frame: pd.DataFrame, result: pd.DataFrame) -> pd.DataFrame:
 def text_roles(meta: ModelMeta, available: Iterable[str]) -> tuple[str, ...]:
     """Return the text roles a model reads: those it was trained on, or else the task's with those of its optional ones that there are."""
     task, there = get_task(meta.task), set(available)
-    return tuple(meta.extra.get("text_roles") or (*task.text_roles, *(role for role in task.optional_roles if role in there)))
+    return tuple(meta.text_roles or (*task.text_roles, *(role for role in task.optional_roles if role in there)))
 
 
 def _load_pyfunc(data_path: str) -> PyfuncModel:

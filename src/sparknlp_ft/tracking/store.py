@@ -1,6 +1,6 @@
 """MLflow: where the store is, runs, the registry, a model's files. How a model is logged stands in ``logged``.
 
-Only the driver calls ``connect`` and what follows from it. A scoring worker calls ``load_engine`` alone, with a local
+Only the driver calls ``connect`` and what follows from it. A scoring worker calls ``load_logged_engine`` alone, with a local
 folder, which reads files and talks to no server.
 """
 
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.config import TrackingConfig
-from sparknlp_ft.errors import ConfigError, ModelError
+from sparknlp_ft.errors import ConfigError, ModelError, Stopped
+from sparknlp_ft.tables.delta import Pinned
 from sparknlp_ft.tracking.addresses import param_value, sqlite_file, store_uri, without_password, without_secrets
 
 if TYPE_CHECKING:
@@ -104,16 +105,17 @@ class Run:
         self._pending.clear()
         self._sent = time.monotonic()
 
-    def log_table(self, name: str, *, table_id: str, table_version: int, path: str | None = None, context: str = "training") -> None:
+    def log_table(self, table: Pinned, *, context: str = "training") -> None:
         """Log the pinned table as a dataset input: name, id and version, and the path if it has one."""
         from mlflow.data.delta_dataset_source import DeltaDatasetSource
         from mlflow.data.meta_dataset import MetaDataset
         from mlflow.entities import DatasetInput, InputTag
 
+        path, name = table.ref.path, table.ref.display
         source = DeltaDatasetSource(
-            path=path, delta_table_name=None if path else name, delta_table_version=table_version, delta_table_id=table_id
+            path=path, delta_table_name=None if path else name, delta_table_version=table.version, delta_table_id=table.table_id
         )
-        digest = f"{table_id[:20]}@{table_version}"
+        digest = f"{table.table_id[:20]}@{table.version}"
         dataset = MetaDataset(source, name=name[-500:], digest=digest)
         entity = dataset._to_mlflow_entity()
         self.store.client.log_inputs(self.run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
@@ -178,27 +180,43 @@ def connect(tracking: TrackingConfig, *, cwd: str | Path | None = None) -> Store
 
 
 @contextmanager
-def start_run(store: Store, name: str, *, tags: Mapping[str, object] | None = None, system_metrics: bool = True) -> Iterator[Run]:
-    """Open a run; it ends as FINISHED, or as FAILED if the block raises. One opened within another is that one's child.
+def start_run(
+    store: Store, name: str, *, tags: Mapping[str, object] | None = None, system_metrics: bool = True, earlier: str | None = None
+) -> Iterator[Run]:
+    """Open a run; it ends as FINISHED, as KILLED if it is interrupted, as FAILED if the block raises something else.
+
+    One opened within another is that one's child.
 
     Args:
         store: The store.
         name: What the run is called in the user interface.
         tags: Tags to set.
         system_metrics: Whether MLflow records CPU, memory, disk, network and GPU while the run is open.
+        earlier: A run that was cut off: it goes on, if it is there and has not finished.
     """
     import mlflow
 
     mlflow.set_system_metrics_sampling_interval(5)
     texts = {key: str(value) for key, value in (tags or {}).items()}
-    with mlflow.start_run(
-        experiment_id=store.experiment_id, run_name=name, tags=texts, log_system_metrics=system_metrics, nested=True
-    ) as active:
-        run = Run(store, active.info.run_id)
-        try:
-            yield run
-        finally:
-            run.flush()
+    settings: dict[str, Any] = {"experiment_id": store.experiment_id, "tags": texts, "log_system_metrics": system_metrics, "nested": True}
+    settings |= {"run_id": earlier} if earlier is not None and _was_cut_off(store, earlier) else {"run_name": name}
+    run: Run | None = None
+    try:
+        with mlflow.start_run(**settings) as active:
+            run = Run(store, active.info.run_id)
+            try:
+                yield run
+            finally:
+                run.flush()
+    except (KeyboardInterrupt, Stopped):
+        if run is not None:
+            store.client.set_terminated(run.run_id, "KILLED")
+        raise
+
+
+def _was_cut_off(store: Store, run_id: str) -> bool:
+    run = _found(lambda: store.client.get_run(run_id))
+    return run is not None and run.info.lifecycle_stage == "active" and run.info.status != "FINISHED"
 
 
 def open_run(store: Store, run_id: str) -> Run:
@@ -206,7 +224,7 @@ def open_run(store: Store, run_id: str) -> Run:
     return Run(store, run_id)
 
 
-def adopt(store: Store, run_id: str, *, parent: str) -> bool:
+def make_child(store: Store, run_id: str, *, parent: str) -> bool:
     """Make a run that has ended the child of another one; returns whether it is still there."""
     run = _found(lambda: store.client.get_run(run_id))
     if run is None or run.info.lifecycle_stage != "active":
@@ -281,7 +299,7 @@ def model_folder(downloaded: str | Path) -> Path:
     return Path(downloaded) / conf["data"]
 
 
-def load_engine(device: str | None = None, *, downloaded: str, **settings: Any) -> Engine | Processed:
+def load_logged_engine(device: str | None = None, *, downloaded: str, **settings: Any) -> Engine | Processed:
     """Load a downloaded MLflow model and return its engine, with the user's functions around it: what a scoring worker calls.
 
     Args:

@@ -52,7 +52,7 @@ class ActiveEmbedding(nn.Module):
         self.register_buffer("index", index, persistent=False)
         self.register_buffer("place", place, persistent=False)
         self.padding = None if table.padding_idx is None else int(place[table.padding_idx])
-        self._decay = 1.0
+        self.pending_decay = 1.0
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         if self.training:
@@ -66,14 +66,14 @@ class ActiveEmbedding(nn.Module):
 
     def decay(self, factor: float) -> None:
         """Note that a step has multiplied the rows that get no gradient by ``factor``."""
-        self._decay *= factor
+        self.pending_decay *= factor
 
     @torch.no_grad()
     def fold(self) -> None:
         """Bring the whole table up to date."""
-        if self._decay != 1.0:
-            self.table.weight.mul_(self._decay)
-            self._decay = 1.0
+        if self.pending_decay != 1.0:
+            self.table.weight.mul_(self.pending_decay)
+            self.pending_decay = 1.0
         self.table.weight[self.index] = self.rows
 
 

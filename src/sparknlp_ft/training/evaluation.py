@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sparknlp_ft.tasks.base import Outcomes, join_outcomes
+from sparknlp_ft.tasks.task import Outcomes, join_outcomes
 from sparknlp_ft.training.comm import Comm
 from sparknlp_ft.training.feed import Feed
 from sparknlp_ft.training.forward import Forward

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from typing import Any
 
-import fsspec
 import numpy as np
 
 from sparknlp_ft.config import TrainConfig
 from sparknlp_ft.errors import DataError
-from sparknlp_ft.tasks import Task
-from sparknlp_ft.tasks import base as task_rows
+from sparknlp_ft.snapshot.manifest import COLUMNS, Manifest, SnapshotFile
+from sparknlp_ft.storage import Folder
+from sparknlp_ft.tasks import Rows, get_task
 from sparknlp_ft.text.batching import by_token_budget
 from sparknlp_ft.text.encoder import Inputs, TextEncoder
-from sparknlp_ft.text.manifest import COLUMNS, Manifest, SnapshotFile
 from sparknlp_ft.training.dealing import Dealing, Pool
 
 #: Windows of a row that a training step always has room for.
@@ -29,7 +29,7 @@ LEAST_WINDOWS = 8
 
 
 @dataclass(frozen=True)
-class Rows:
+class SnapshotRows:
     """Rows of a snapshot, a column each, all of shape [rows]; packed ones as objects of type bytes."""
 
     row: np.ndarray
@@ -41,18 +41,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.row)
 
-    def take(self, index: Any) -> Rows:
-        return Rows(*(getattr(self, field.name)[index] for field in fields(self)))
+    def take(self, index: Any) -> SnapshotRows:
+        return SnapshotRows(*(getattr(self, field.name)[index] for field in fields(self)))
 
     @staticmethod
-    def concat(parts: Sequence[Rows]) -> Rows:
+    def concat(parts: Sequence[SnapshotRows]) -> SnapshotRows:
         filled = [part for part in parts if len(part)] or [_EMPTY]
         if len(filled) == 1:
             return filled[0]
-        return Rows(*(np.concatenate([getattr(part, field.name) for part in filled]) for field in fields(Rows)))
+        return SnapshotRows(*(np.concatenate([getattr(part, field.name) for part in filled]) for field in fields(SnapshotRows)))
 
 
-_EMPTY = Rows(*(np.zeros(0, dtype=dtype) for dtype in (np.int64, object, object, np.int32, object)))
+_EMPTY = SnapshotRows(*(np.zeros(0, dtype=dtype) for dtype in (np.int64, object, object, np.int32, object)))
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class Batch:
         """Windows of each row."""
         return [len(windows) for windows in self.windows]
 
-    def rows(self, index: np.ndarray) -> task_rows.Rows:
+    def rows(self, index: np.ndarray) -> Rows:
         """Return the rows numbered ``index`` as a task takes them."""
-        return task_rows.Rows([self.windows[i] for i in index], [self.targets[i] for i in index])
+        return Rows([self.windows[i] for i in index], [self.targets[i] for i in index])
 
     def take(self, index: np.ndarray) -> Batch:
         return Batch(self.row[index], [self.windows[i] for i in index], [self.targets[i] for i in index])
@@ -117,23 +117,20 @@ class Feed:
         size: Number of ranks; at most the number of lanes.
         encoder: Cuts and completes token ids.
         config: Batch size, shuffling and seed.
-        task: Decodes the targets.
 
     Raises:
         DataError: The snapshot has no such split.
     """
 
-    def __init__(
-        self, manifest: Manifest, split: str, *, rank: int, size: int, encoder: TextEncoder, config: TrainConfig, task: Task
-    ) -> None:
+    def __init__(self, manifest: Manifest, split: str, *, rank: int, size: int, encoder: TextEncoder, config: TrainConfig) -> None:
         if split not in manifest.splits:
             raise DataError(f"snapshot {manifest.path!r} has no split {split!r}; it has {', '.join(manifest.splits)}")
         self.manifest, self.split, self.config = manifest, split, config
-        self.encoder, self.task = encoder, task
+        self.encoder, self.task = encoder, get_task(manifest.task)
         self.lanes = manifest.splits[split].lanes
         self.mine = range(rank, len(self.lanes), size)
         self.dealing = Dealing(manifest.splits[split].lane_rows, config.batch_size)
-        self.filesystem, self.root = fsspec.core.url_to_fs(manifest.path)
+        self.folder = Folder(manifest.path)
 
     @property
     def rows(self) -> int:
@@ -147,17 +144,24 @@ class Feed:
     def epoch(self, epoch: int, *, start_step: int = 0) -> Iterator[StepBatch]:
         """Yield this rank's share of each global batch of an epoch, from ``start_step`` on.
 
+        The manifest tells where that is: blocks and files that lie before it are not read.
+
         Raises:
             DataError: The files do not hold the rows that the manifest says they hold.
         """
-        streams = {lane: _Stream(self._shuffled(lane, epoch)) for lane in self.mine}
+        streams: dict[int, _Stream] = {}
+        skipped = np.zeros(len(self.lanes), dtype=np.int64)
         most = max(LEAST_WINDOWS, self.config.micro_batch_tokens // self.encoder.config.max_length)
         for pool in self.dealing.pools(seed=self.config.seed, epoch=epoch):
+            if pool.first_step + len(pool.order) <= start_step:
+                skipped += pool.counts.sum(axis=0)
+                continue
+            streams = streams or {lane: _Stream(self._shuffled(lane, epoch, skip=int(skipped[lane]))) for lane in self.mine}
             dealt = [self._deal(streams[lane].take(int(pool.counts[:, lane].sum())), pool, lane) for lane in self.mine]
             for position, batch in enumerate(pool.order):
                 step = pool.first_step + position
                 if step >= start_step:
-                    rows = Rows.concat([lane[batch] for lane in dealt])
+                    rows = SnapshotRows.concat([lane[batch] for lane in dealt])
                     yield StepBatch(epoch, step, int(pool.counts[batch].sum()), self._batch(rows, (self.config.seed, epoch), most=most))
         for lane, stream in streams.items():
             stream.end(f"lane {lane} of split {self.split!r} of snapshot {self.manifest.path!r}")
@@ -179,51 +183,74 @@ class Feed:
                 seen = np.union1d(seen, np.frombuffer(packed, dtype="<i4"))
         return seen
 
-    def _shuffled(self, lane: int, epoch: int) -> Iterator[Rows]:
+    def _shuffled(self, lane: int, epoch: int, *, skip: int) -> Iterator[SnapshotRows]:
+        """Yield the rows of a lane in the order of an epoch, from the ``skip``-th on."""
         rng = np.random.default_rng([abs(self.config.seed), epoch, lane])
         files = [self.lanes[lane][i] for i in rng.permutation(len(self.lanes[lane]))]
-        for block in self._blocks(lane, files):
-            yield block.take(rng.permutation(len(block)))
+        groups = 0
+        for block in self._block_groups(files):
+            if sum(block) > skip:
+                break
+            rng.permutation(sum(block))  # Drawn as if it had been read: what follows stays the same.
+            skip, groups = skip - sum(block), groups + len(block)
+        for rows in self._blocks(lane, files, skip=groups):
+            yield rows.take(rng.permutation(len(rows))[skip:])
+            skip = 0
 
-    def _blocks(self, lane: int, files: Sequence[SnapshotFile]) -> Iterator[Rows]:
-        """Yield the rows of files in blocks of at least ``shuffle_rows`` (whole row groups), the last as it comes."""
-        held: list[Rows] = []
-        for group in self._row_groups(lane, files):
-            held.append(group)
-            if sum(map(len, held)) >= self.config.shuffle_rows:
-                yield Rows.concat(held)
+    def _block_groups(self, files: Sequence[SnapshotFile]) -> Iterator[list[int]]:
+        """Yield the rows of the row groups that make up each block: whole ones, at least ``shuffle_rows``, the last as it comes."""
+        held: list[int] = []
+        for rows in (rows for file in files for rows in file.row_groups if rows):
+            held.append(rows)
+            if sum(held) >= self.config.shuffle_rows:
+                yield held
                 held = []
         if held:
-            yield Rows.concat(held)
+            yield held
 
-    def _row_groups(self, lane: int, files: Sequence[SnapshotFile]) -> Iterator[Rows]:
+    def _blocks(self, lane: int, files: Sequence[SnapshotFile], *, skip: int = 0) -> Iterator[SnapshotRows]:
+        """Yield the rows of files in blocks, those left out that hold the first ``skip`` row groups."""
+        groups, passed = self._row_groups(lane, files, skip=skip), 0
+        for block in self._block_groups(files):
+            if passed >= skip:
+                yield SnapshotRows.concat(list(islice(groups, len(block))))
+            passed += len(block)
+        for left in groups:  # There is none, or the count below has raised.
+            raise _miscount(lane, "the end of the lane", 0, len(left))
+
+    def _row_groups(self, lane: int, files: Sequence[SnapshotFile], *, skip: int = 0) -> Iterator[SnapshotRows]:
+        """Yield row groups from number ``skip`` on; files that lie before it are not opened."""
+        files = [file for file in files if file.rows]
+        while files and skip >= (first := sum(map(bool, files[0].row_groups))):
+            files, skip = files[1:], skip - first
         # Petastorm hands on no empty row group, and cannot open a file that has none.
         expected = [(file.path, number, rows) for file in files for number, rows in enumerate(file.row_groups) if rows]
         if not expected:
             return
         from sparknlp_ft.training.petastorm_compat import read_row_groups
 
-        paths = [f"{self.root}/{file.path}" for file in files if file.rows]
+        paths = [f"{self.folder.path}/{file.path}" for file in files]
         received = 0
-        for columns in read_row_groups(self.filesystem, paths, COLUMNS):
-            group = Rows(**columns)
+        for columns in read_row_groups(self.folder.files, paths, COLUMNS):
+            group = SnapshotRows(**columns)
             path, number, rows = expected[received] if received < len(expected) else ("(none)", 0, 0)
             if len(group) != rows:
                 raise _miscount(lane, f"row group {number} of {path!r}", rows, len(group))
             received += 1
-            yield group
+            if received > skip:
+                yield group
         if received < len(expected):
             path, number, _ = expected[received]
             missing = sum(rows for _, _, rows in expected[received:])
             raise _miscount(lane, f"everything from row group {number} of {path!r} on", missing, 0)
 
-    def _deal(self, rows: Rows, pool: Pool, lane: int) -> list[Rows]:
+    def _deal(self, rows: SnapshotRows, pool: Pool, lane: int) -> list[SnapshotRows]:
         """Sort a lane's rows of a pool by length and cut them into its batches."""
         clipped = np.minimum(rows.length, self.encoder.config.max_length)
         ends = np.cumsum(pool.counts[:, lane])
         return [rows.take(index) for index in np.split(np.argsort(clipped, kind="stable"), ends[:-1])]
 
-    def _batch(self, rows: Rows, seed: tuple[int, ...], *, most: int | None = None) -> Batch:
+    def _batch(self, rows: SnapshotRows, seed: tuple[int, ...], *, most: int | None = None) -> Batch:
         windows = []
         for row, ids, pair in zip(rows.row.tolist(), rows.ids, rows.pair, strict=True):
             second = np.frombuffer(pair, dtype="<i4") if self.manifest.has_pair else None
@@ -243,15 +270,15 @@ def _some(windows: list[Inputs], most: int, *, seed: Sequence[int]) -> list[Inpu
 class _Stream:
     """Rows of a lane, taken in any amounts from blocks."""
 
-    def __init__(self, blocks: Iterator[Rows]) -> None:
+    def __init__(self, blocks: Iterator[SnapshotRows]) -> None:
         self.blocks, self.held = blocks, _EMPTY
 
-    def take(self, rows: int) -> Rows:
+    def take(self, rows: int) -> SnapshotRows:
         """Return the next ``rows`` rows, or fewer at the end (which cannot be: the blocks are counted)."""
         parts = [self.held]
         while sum(map(len, parts)) < rows:
             parts.append(next(self.blocks))
-        joined = Rows.concat(parts)
+        joined = SnapshotRows.concat(parts)
         self.held = joined.take(slice(rows, None))
         return joined.take(slice(0, rows))
 

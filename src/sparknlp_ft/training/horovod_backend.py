@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sparknlp_ft.config import LaunchConfig
 from sparknlp_ft.errors import EXIT_OTHER, EXIT_USER, UserError
 from sparknlp_ft.training.job import TrainJob
-from sparknlp_ft.training.run_folder import problem_with, write_error
 
 if TYPE_CHECKING:
     import torch
@@ -76,28 +76,28 @@ class HorovodComm:
 
 
 def run_ranks(
-    arguments: Mapping[str, Any], *, ranks: int, start_timeout: int, env: Mapping[str, str], paths: Sequence[str]
+    arguments: Mapping[str, Any], config: LaunchConfig, *, env: Mapping[str, str], paths: Sequence[str], abort: threading.Event
 ) -> list[dict[str, Any]]:
     """Start ranks in Spark tasks and return what ``rank_main`` returned on each.
 
     Args:
         arguments: Of ``rank_main``.
-        ranks: Their number; the cluster must have as many slots.
-        start_timeout: Seconds for all to come up.
+        config: Their number, of which the cluster must have as many slots, and the seconds for all to come up.
         env: Environment of each rank, on top of its Spark worker's.
         paths: Where ranks may find this package; relative ones count from the executor's work folder.
+        abort: Ends all ranks once it is set, also those that no longer answer.
 
     Raises:
         RuntimeError: As Horovod words it, when a rank fails.
     """
     import horovod.spark
 
-    with _signal_handlers_kept(), _spark_thread_noted():
+    with _ended_by(abort), _spark_thread_noted():
         return horovod.spark.run(
             _entry(list(paths)),
             args=(dict(arguments),),
-            num_proc=ranks,
-            start_timeout=start_timeout,
+            num_proc=config.ranks,
+            start_timeout=config.start_timeout,
             use_gloo=True,
             env=dict(env),
             verbose=0,
@@ -131,17 +131,22 @@ def rank_main(arguments: Mapping[str, Any]) -> dict[str, Any]:
     job = TrainJob(**arguments["job"])
     try:
         # Imported here, so that an import that fails leaves word as well.
-        from sparknlp_ft.training.worker import Seat, run_rank
+        from sparknlp_ft.training.assembly import Seat
+        from sparknlp_ft.training.pulse import Pulse
+        from sparknlp_ft.training.worker import run_rank
 
         comm = HorovodComm()
-        problem = problem_with(job.run_dir, arguments["token"], comm.rank)
+        problem = job.folder.problem_with(arguments["token"], comm.rank)
         problems = [problem for problem in comm.allgather_object(problem) if problem]
         if problems:
             return {"problems": problems}
-        return {"result": run_rank(job, comm, Seat(comm.local_rank, comm.local_size, _gpus()))}
+        gone = partial(os._exit, EXIT_OTHER)  # Nobody waits any more, least of all the other ranks.
+        with Pulse(job.folder, f"rank-{comm.rank}", launch=arguments["token"], gone=gone) as pulse:
+            seat = Seat(comm.local_rank, comm.local_size, _gpus())
+            return {"result": run_rank(job, comm, seat, stop_asked=lambda: pulse.stop_asked)}
     except Exception as error:
         try:
-            write_error(job.run_dir, int(os.environ["HOROVOD_RANK"]), error)
+            job.folder.write_error(int(os.environ["HOROVOD_RANK"]), error)
         except OSError:  # Nowhere to leave word but the log.
             raise error from None
         sys.exit(EXIT_USER if isinstance(error, UserError) else EXIT_OTHER)
@@ -155,15 +160,16 @@ def _gpus() -> list[str]:
 
 
 @contextlib.contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    """Undo what Horovod does to the driver: it takes over Ctrl-C and SIGTERM and never gives them back."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def _ended_by(abort: threading.Event) -> Iterator[None]:
+    """Give Horovod our event in place of its own, which it sets on Ctrl-C and SIGTERM, and never gives those signals back."""
+    from horovod.runner import gloo_run
+
+    own = gloo_run.register_shutdown_event
+    gloo_run.register_shutdown_event = lambda: abort
     try:
         yield
     finally:
-        for number, handler in kept.items():
-            if signal.getsignal(number) is not handler:
-                signal.signal(number, handler)
+        gloo_run.register_shutdown_event = own
 
 
 @contextlib.contextmanager

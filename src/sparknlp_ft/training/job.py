@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sparknlp_ft.config import Config
+from sparknlp_ft.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -14,12 +15,11 @@ class TrainJob:
     """One training run.
 
     Attributes:
-        run_dir: Absolute folder that the driver and all ranks share: metrics, errors, checkpoint, best model.
-        manifest_path: Absolute folder of the snapshot (holds ``manifest.json``).
-        base_dir: Absolute folder of the base model.
+        run_dir: Address of the run folder, which the driver and all ranks share.
+        manifest_path: Address of the snapshot's folder (holds ``manifest.json``).
+        base_dir: Address of the base model's folder.
         config: The resolved configuration, as ``Config.model_dump(mode="json")`` gives it.
         resume: Go on from the checkpoint in ``run_dir``, if there is one.
-        checkpoint_seconds: Least time between two checkpoints; they are written at ends of epochs.
     """
 
     run_dir: str
@@ -27,7 +27,10 @@ class TrainJob:
     base_dir: str
     config: dict[str, Any]
     resume: bool = False
-    checkpoint_seconds: float = 60.0
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder.at(self.run_dir)
 
     @property
     def resolved(self) -> Config:
@@ -42,7 +45,7 @@ class TrainResult:
     """What a training run came to.
 
     Attributes:
-        best_dir: Folder of the best model, as ``models.folder.save_model`` writes it.
+        best_dir: Address of the best model's folder, as ``models.folder.save_model`` writes it.
         best_epoch: Epoch it was taken after, from 1.
         metric: Name of the validation metric that chose it.
         epochs: One entry per epoch: ``epoch``, ``step``, ``seconds``, ``step_seconds`` of them spent in steps, ``best`` and the

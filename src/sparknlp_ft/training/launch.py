@@ -1,28 +1,29 @@
-"""Start the ranks of a training job, follow their metrics while they work, and bring back the result or the reason."""
+"""Start the ranks of a training job, follow them while they work, start them again where one was lost, and bring back the result."""
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import sparknlp_ft
 from sparknlp_ft.config import LaunchConfig
-from sparknlp_ft.errors import LaunchError
+from sparknlp_ft.errors import LaunchError, RankLost
+from sparknlp_ft.progress import log
+from sparknlp_ft.training.interrupts import Interrupts
 from sparknlp_ft.training.job import TrainJob, TrainResult
-from sparknlp_ft.training.run_folder import EventReader, first_error, prepare, read_result
+from sparknlp_ft.training.occupancy import occupied
+from sparknlp_ft.training.pulse import Watch
+from sparknlp_ft.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-log = logging.getLogger("sparknlp_ft")
-
 OnEvent = Callable[[dict[str, Any]], None]
 
-#: Seconds between two looks at the metrics file.
+#: Seconds between two looks at whether there is a new event.
 POLL_SECONDS = 0.2
 
 #: Environment of each rank, below ``launch.env``.
@@ -35,31 +36,97 @@ RANK_ENV = {
 }
 
 
-def launch(job: TrainJob, config: LaunchConfig, spark: SparkSession | None, *, slots: int, on_event: OnEvent) -> TrainResult:
-    """Train.
+def launch(job: TrainJob, config: LaunchConfig, spark: SparkSession | None, *, slots: Callable[[], int], on_event: OnEvent) -> TrainResult:
+    """Train; ranks that are lost are started again from the last checkpoint, up to ``launch.restarts`` times.
 
     Args:
         job: What to train.
         config: Backend and number of ranks.
         spark: Session whose executors the ranks run in; backend 'solo' needs none.
-        slots: Tasks the cluster runs at the same time (``tables.session.slots``).
-        on_event: Called with each event of ``metrics.jsonl``, in a thread of its own, while the ranks work: 'start',
+        slots: Tells the tasks that the cluster runs at the same time, now (``tables.session.slots``).
+        on_event: Called with each event of the run folder, in a thread of its own, while the ranks work: 'start',
             'step' (loss, learning_rate, gradient_norm, rows_per_second) and 'epoch' (metrics, best).
 
     Raises:
-        LaunchError: More ranks than slots (at once), or the run's folder is not shared.
+        LaunchError: More ranks than slots (at once), or the run's folder is not shared, or another job has it.
         UserError: Of the kind and with the message that a rank raised.
-        RankError: A rank failed otherwise.
+        RankError: A rank failed otherwise, or was lost once more than it may be.
+        Stopped: Ctrl-C or SIGTERM; all that was done is in a checkpoint.
     """
-    check_slots(config, slots)
-    finished = read_result(job.run_dir) if job.resume else None
-    if finished is not None:
-        log.info("run %s is finished already", job.run_dir)
-        return TrainResult.from_dict(finished)
-    token = prepare(job.run_dir, keep=job.resume)
-    with _following(job.run_dir, on_event):
-        values = _run_solo(job) if config.backend == "solo" else _run_horovod(job, config, spark, token)
-    return TrainResult.from_dict(values)
+    check_slots(config, slots())
+    with occupied(job.folder):
+        if job.resume and (finished := _finished(job.folder)) is not None:
+            log.info("run %s is finished already", job.run_dir)
+            return TrainResult.from_dict(finished)
+        with Interrupts(job.folder) as interrupts:
+            return TrainResult.from_dict(_with_restarts(job, config, spark, slots, Attempt(on_event, interrupts)))
+
+
+def _finished(run: RunFolder) -> dict[str, Any] | None:
+    """Return what a run came to, if it is finished and its model is there."""
+    result = run.result()
+    if result is None or run.has_best(result["best_epoch"]):
+        return result
+    log.warning("run %s is finished, but its best model is gone: it is trained again", run.address)
+    run.delete_result()
+    return None
+
+
+class Attempt:
+    """What all attempts share: who is told of events, and what ends one before its time."""
+
+    def __init__(self, on_event: OnEvent, interrupts: Interrupts) -> None:
+        self.on_event, self.interrupts = on_event, interrupts
+
+    def run(self, job: TrainJob, config: LaunchConfig, spark: SparkSession | None) -> dict[str, Any]:
+        """Run the ranks once.
+
+        Raises:
+            Stopped: The user wanted it.
+            RankLost: A rank was lost.
+            Exception: What a rank raised.
+        """
+        abort, token = threading.Event(), job.folder.prepare(keep=job.resume)
+        names = [f"rank-{rank}" for rank in range(config.ranks)] if config.backend == "horovod" else []
+        follower = _Follower(job, Watch(job.folder, names, config.stall_seconds), self, abort)
+        try:
+            with follower:
+                values = _run_solo(job, self.interrupts) if config.backend == "solo" else _run_horovod(job, config, spark, (token, abort))
+        except Exception as error:
+            if self.interrupts.signal is not None:
+                raise self.interrupts.stopped(job.folder) from error
+            if follower.silent is not None:
+                raise RankLost(f"{follower.silent} gave no sign of life for {config.stall_seconds:.0f} s") from error
+            raise
+        if "stopped" in values:
+            raise self.interrupts.stopped(job.folder)
+        return values
+
+
+def _with_restarts(
+    job: TrainJob, config: LaunchConfig, spark: SparkSession | None, slots: Callable[[], int], attempt: Attempt
+) -> dict[str, Any]:
+    left = config.restarts
+    while True:
+        try:
+            return attempt.run(job, config, spark)
+        except RankLost as error:
+            if not left:
+                raise
+            left -= 1
+            config = _fitting(config, slots())
+            if (finished := _finished(job.folder)) is not None:
+                return finished
+            last_words = str(error).splitlines()[0]
+            log.warning("%s; starting %d rank(s) again from the last checkpoint, %d restart(s) left", last_words, config.ranks, left)
+            job = replace(job, resume=True)
+
+
+def _fitting(config: LaunchConfig, slots: int) -> LaunchConfig:
+    """Return the launch with no more ranks than there are slots now: the cluster may have become smaller."""
+    if config.backend == "solo" or slots >= config.ranks:
+        return config
+    return config.model_copy(update={"ranks": max(1, slots)})
 
 
 def check_slots(config: LaunchConfig, slots: int) -> None:
@@ -75,7 +142,7 @@ def check_slots(config: LaunchConfig, slots: int) -> None:
         )
 
 
-def _run_solo(job: TrainJob) -> dict[str, Any]:
+def _run_solo(job: TrainJob, interrupts: Interrupts) -> dict[str, Any]:
     """Train in this process, as the only rank."""
     import torch
 
@@ -84,25 +151,25 @@ def _run_solo(job: TrainJob) -> dict[str, Any]:
 
     threads = torch.get_num_threads()
     try:
-        return run_rank(job, Solo())
+        return run_rank(job, Solo(), stop_asked=lambda: interrupts.signal is not None)
     finally:
         torch.set_num_threads(threads)
 
 
-def _run_horovod(job: TrainJob, config: LaunchConfig, spark: SparkSession | None, token: str) -> dict[str, Any]:
+def _run_horovod(job: TrainJob, config: LaunchConfig, spark: SparkSession | None, attempt: tuple[str, threading.Event]) -> dict[str, Any]:
     from sparknlp_ft.training.horovod_backend import run_ranks
 
-    arguments = {"job": job.to_dict(), "token": token}
+    arguments = {"job": job.to_dict(), "token": attempt[0]}
     env = {**RANK_ENV, **config.env}
     try:
-        replies = run_ranks(arguments, ranks=config.ranks, start_timeout=config.start_timeout, env=env, paths=_package_paths(spark))
+        replies = run_ranks(arguments, config, env=env, paths=_package_paths(spark), abort=attempt[1])
     except Exception as error:
-        raise first_error(job.run_dir, ranks=config.ranks, launcher=error) from error
+        raise job.folder.first_error(ranks=config.ranks, launcher=error) from error
     problems = replies[0].get("problems")
     if problems:
         raise LaunchError(
             f"launch.run_dir: {job.run_dir!r} is not a folder that all ranks share with the driver ({'; '.join(problems)}); "
-            "give one that every machine of the cluster mounts"
+            "give one that every machine of the cluster reaches"
         )
     return replies[0]["result"]
 
@@ -114,28 +181,48 @@ def _package_paths(spark: SparkSession | None) -> list[str]:
     return [str(Path(sparknlp_ft.__file__).absolute().parent.parent), *names]
 
 
-@contextmanager
-def _following(run_dir: str, on_event: OnEvent) -> Iterator[None]:
-    """Hand on the run's events while the body runs; an error of ``on_event`` is raised at the end."""
-    reader, done, failures = EventReader(run_dir), threading.Event(), []
+class _Follower:
+    """A thread that hands on the run's events while ranks work, and ends them where one falls silent or the user insists.
 
-    def follow() -> None:
+    An error of ``on_event`` is raised at the end of the block.
+    """
+
+    def __init__(self, job: TrainJob, watch: Watch, attempt: Attempt, abort: threading.Event) -> None:
+        self.run, self.watch, self.attempt, self.abort = job.folder, watch, attempt, abort
+        self.silent: str | None = None
+        self._seen, self._failure = job.folder.event_count(), list[Exception]()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="follow-run", daemon=True)
+
+    def __enter__(self) -> _Follower:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+        if self._failure and kind is None:
+            raise self._failure[0]
+
+    def _follow(self) -> None:
         try:
             last = False
             while not last:
-                last = done.wait(POLL_SECONDS)
-                for event in reader.new():
-                    on_event(event)
+                last = self._done.wait(POLL_SECONDS)
+                self._end_if_needed()
+                for event in self.run.events(self._seen):
+                    self._seen += 1
+                    self.attempt.on_event(event)
         except Exception as error:
             log.warning("the run's events can no longer be followed (training goes on): %s", error)
-            failures.append(error)
+            self._failure.append(error)
+            while not self._done.wait(POLL_SECONDS):
+                self._end_if_needed()
 
-    thread = threading.Thread(target=follow, name="follow-metrics", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-    if failures:
-        raise failures[0]
+    def _end_if_needed(self) -> None:
+        if self.attempt.interrupts.impatient:
+            self.abort.set()
+        if not self.abort.is_set() and (silent := self.watch.silent()) is not None:
+            self.silent = silent
+            log.warning("%s is silent: ending all ranks", silent)
+            self.abort.set()

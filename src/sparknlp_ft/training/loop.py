@@ -13,7 +13,7 @@ from typing import Any
 
 from sparknlp_ft.config import TrainConfig
 from sparknlp_ft.errors import ConfigError, nearest
-from sparknlp_ft.tasks.base import signed
+from sparknlp_ft.tasks.task import signed
 from sparknlp_ft.text.batching import by_token_budget
 from sparknlp_ft.training.comm import Comm
 from sparknlp_ft.training.device import seed_all
@@ -32,7 +32,8 @@ class StepEvent:
         step: Over all epochs, from 1.
         rows: Rows of the global batch.
         seconds: It took, reading included.
-        stats: Loss, learning rate, gradient norm.
+        stats: Loss, learning rate, gradient norm, and whether the loop ends here.
+        progress: Already counts the step.
     """
 
     epoch: int
@@ -40,6 +41,7 @@ class StepEvent:
     rows: int
     seconds: float
     stats: StepStats
+    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ class Progress:
 
     Attributes:
         epochs: Epochs done.
+        step: Steps done of the one after them.
+        rows: Rows of these.
+        seconds: That one has taken so far, and ``step_seconds`` of them in steps.
         best_epoch: The best of them, from 1; 0 before the first.
         best_score: Its metric, signed so that higher is better.
         stale: Epochs since then.
@@ -69,6 +74,10 @@ class Progress:
     """
 
     epochs: int = 0
+    step: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    step_seconds: float = 0.0
     best_epoch: int = 0
     best_score: float = float("-inf")
     stale: int = 0
@@ -76,23 +85,26 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Feeds:
+    """What a rank reads: rows to learn from, and rows that pick the best epoch and end the run early.
+
+    Without the latter, or where they are empty, the last epoch is the best.
+    """
+
+    train: Feed
+    validation: Feed | None
+
+
 def fit(
-    forward: Forward,
-    optimizer: Optimizer,
-    *,
-    train: Feed,
-    validation: Feed | None,
-    comm: Comm,
-    config: TrainConfig,
-    progress: Progress,
+    forward: Forward, optimizer: Optimizer, feeds: Feeds, *, comm: Comm, config: TrainConfig, progress: Progress
 ) -> Iterator[StepEvent | EpochEvent]:
-    """Train from ``progress`` on until the last epoch or until patience runs out.
+    """Train from ``progress`` on until the last epoch, until patience runs out, or until a rank is asked to stop.
 
     Args:
         forward: The network; trained in place.
         optimizer: Over the network's parameters.
-        train: Rows to learn from.
-        validation: Rows that pick the best epoch and end the run early; None or empty: the last epoch is the best.
+        feeds: Rows to learn from, and rows that pick the best epoch.
         comm: The ranks; all run this same loop.
         config: Epochs, patience, metric, seeds.
         progress: Where to go on; ``Progress()`` for a new run.
@@ -100,25 +112,29 @@ def fit(
     Raises:
         ConfigError: ``train.metric`` names no metric of the task, or the gradient is not finite.
     """
-    metric = config.metric or forward.task.default_metric
+    metric, train = config.metric or forward.task.default_metric, feeds.train
     while progress.epochs < config.epochs and not progress.stopped:
-        started = time.perf_counter()
+        started = time.perf_counter() - progress.seconds
         epoch = progress.epochs
-        resumed, in_steps = started, 0.0
-        for step in train.epoch(epoch):
+        resumed, in_steps, rows = time.perf_counter(), progress.step_seconds, progress.rows
+        for step in train.epoch(epoch, start_step=progress.step):
             stats = train_step(forward, optimizer, step, comm=comm, config=config, steps_per_epoch=train.steps_per_epoch)
             number = epoch * train.steps_per_epoch + step.step + 1
             seconds = time.perf_counter() - resumed
             in_steps += seconds
-            yield StepEvent(epoch + 1, number, step.global_rows, seconds, stats)
+            rows += step.global_rows
+            done = replace(progress, step=step.step + 1, rows=rows, seconds=time.perf_counter() - started, step_seconds=in_steps)
+            yield StepEvent(epoch + 1, number, step.global_rows, seconds, stats, done)
+            if stats.stop:
+                return
             resumed = time.perf_counter()
-        metrics, tuned = evaluate(forward, validation, comm, max_tokens=config.micro_batch_tokens) if validation else ({}, {})
+        metrics, tuned = evaluate(forward, feeds.validation, comm, max_tokens=config.micro_batch_tokens) if feeds.validation else ({}, {})
         step_number = (epoch + 1) * train.steps_per_epoch
         progress = advance(progress, metrics, metric, config)
         best = progress.best_epoch == progress.epochs
         seconds = time.perf_counter() - started
         entry = {"epoch": epoch + 1, "step": step_number, "seconds": seconds, "step_seconds": in_steps, "best": best, "metrics": metrics}
-        progress = replace(progress, history=[*progress.history, entry])
+        progress = replace(progress, step=0, rows=0, seconds=0.0, step_seconds=0.0, history=[*progress.history, entry])
         yield EpochEvent(epoch + 1, step_number, seconds, metrics, tuned, best, progress)
 
 

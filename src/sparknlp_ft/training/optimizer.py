@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,17 +19,22 @@ ALIGNMENT = 16
 
 @dataclass(frozen=True)
 class StepStats:
-    """One optimizer step: mean loss of the global batch, learning rate, and norm of the global gradient before clipping."""
+    """One optimizer step: mean loss of the global batch, learning rate, and norm of the global gradient before clipping.
+
+    ``stop`` is True on all ranks alike once one was asked to stop.
+    """
 
     loss: float
     learning_rate: float
     gradient_norm: float
+    stop: bool = False
 
 
 class FlatGradients:
     """All gradients in one float32 buffer that is kept between steps; each parameter's ``grad`` is a view of it.
 
-    One more slot holds the loss, so that it is summed over ranks together with the gradients.
+    Two more slots hold the loss, and whether a rank was asked to stop, so that they are summed over ranks together with the
+    gradients.
     """
 
     def __init__(self, parameters: Sequence[torch.nn.Parameter]) -> None:
@@ -37,8 +42,8 @@ class FlatGradients:
         if wrong:
             raise ValueError(f"parameters of type {', '.join(sorted(wrong))}: trained weights must be float32")
         padded = [-(-p.numel() // ALIGNMENT) * ALIGNMENT for p in parameters]
-        self.flat = torch.zeros(sum(padded) + 1, device=parameters[0].device)
-        self.gradients, self.loss = self.flat[:-1], self.flat[-1]
+        self.flat = torch.zeros(sum(padded) + 2, device=parameters[0].device)
+        self.gradients, self.loss, self.stop = self.flat[:-2], self.flat[-2], self.flat[-1]
         start = 0
         for parameter, size in zip(parameters, padded, strict=True):
             parameter.grad = self.flat[start : start + parameter.numel()].view_as(parameter)
@@ -65,6 +70,7 @@ class Optimizer:
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
         self.adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, fused=True)
+        self.stop_asked: Callable[[], bool] = bool  # Of this rank; asked at each step.
         self.active = [module for module in network.modules() if isinstance(module, ActiveEmbedding)]
 
     def zero(self) -> None:
@@ -80,6 +86,8 @@ class Optimizer:
         Raises:
             ConfigError: The gradient is not finite (on every rank alike, so none is left waiting).
         """
+        if self.stop_asked():
+            self.gradients.stop += 1
         comm.allreduce_sum_(self.gradients.flat)
         norm = float(torch.linalg.vector_norm(self.gradients.gradients))
         if not math.isfinite(norm):
@@ -95,7 +103,7 @@ class Optimizer:
         self.adamw.step()
         for embedding in self.active:
             embedding.decay(1.0 - rate * self.config.weight_decay)
-        return StepStats(float(self.gradients.loss), rate, norm)
+        return StepStats(float(self.gradients.loss), rate, norm, stop=bool(self.gradients.stop))
 
 
 def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from pyspark.sql import functions as F
 
+from sparknlp_ft import tasks
 from sparknlp_ft.errors import ConfigError, DataError, ModelError
 from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.scoring.engine import load_engine
-from sparknlp_ft.tasks import base as tasks
 from sparknlp_ft.tracking import store
 from sparknlp_ft.tracking.registry import resolve_model
 from tests.spark.scoring.conftest import Lake

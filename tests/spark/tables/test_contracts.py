@@ -13,7 +13,7 @@ from sparknlp_ft.config import DataConfig
 from sparknlp_ft.errors import ConfigError, DataError
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import Roles
-from sparknlp_ft.tables.rows import INPUT_HASH, with_input_hash
+from sparknlp_ft.tables.input_hash import INPUT_HASH, with_input_hash
 from sparknlp_ft.tables.targets import label_value
 from sparknlp_ft.tasks import get_task
 

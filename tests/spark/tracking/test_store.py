@@ -13,6 +13,7 @@ import pytest
 
 from sparknlp_ft.config import Config, TrackingConfig
 from sparknlp_ft.errors import ModelError
+from sparknlp_ft.tables.delta import Pinned, TableRef
 from sparknlp_ft.tracking import store
 from sparknlp_ft.tracking.logged import log_model
 from sparknlp_ft.tracking.registry import resolve_model
@@ -57,7 +58,7 @@ def test_run_keeps_settings_metrics_and_table(connected: store.Store) -> None:
         for step in range(2500):
             run.log_metrics({"train/loss": 1 / (step + 1), "train/bad": float("nan")}, step=step)
         run.log_metrics({"validation/accuracy": 0.5}, step=1)
-        run.log_table("/lake/t", table_id="0f1e2d3c-aaaa-bbbb-cccc-0123456789ab", table_version=3, path="/lake/t")
+        run.log_table(Pinned(TableRef("path", "/lake/t"), "0f1e2d3c-aaaa-bbbb-cccc-0123456789ab", 3))
         run.log_text("report", "report.txt")
     found = connected.client.get_run(run.run_id)
     assert found.info.status == "FINISHED" and found.data.tags["task"] == "classification"
@@ -111,7 +112,7 @@ def test_loaded_model_predicts_rows_in_order(connected: store.Store, logged: sto
 
 
 def test_worker_loads_the_engine_with_the_jobs_settings(connected: store.Store, logged: store.ModelRef, tmp_path: Path) -> None:
-    engine = store.load_engine(
+    engine = store.load_logged_engine(
         "cpu", downloaded=str(store.download_model(connected, logged, tmp_path)), batch_tokens=77, precision="float32"
     )
     assert engine.batch_tokens == 77 and engine.model.labels == ("bad", "good", "ugly")  # type: ignore[union-attr]

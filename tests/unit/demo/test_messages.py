@@ -39,8 +39,8 @@ def test_nothing_of_the_notation_is_left(rows: list[Message]) -> None:
 
 
 def test_the_cheap_baseline_stays_below_the_bar(rows: list[Message]) -> None:
-    from sparknlp_ft.reports.linear import logistic_regression
-    from sparknlp_ft.reports.methods import Sample
+    from sparknlp_ft.baselines.linear import logistic_regression
+    from sparknlp_ft.baselines.methods import Sample
 
     train, test = (
         Sample([(row.text,) for row in rows if row.split == split], [row.intent for row in rows if row.split == split])

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sparknlp_ft.config import ModelConfig, TextConfig
 from sparknlp_ft.errors import ModelError
-from sparknlp_ft.models.base import resolve_base
-from sparknlp_ft.models.folder import build_network, load_meta, load_model, save_model
-from sparknlp_ft.tasks import get_task
+from sparknlp_ft.models.folder import build_network, load_model, save_model
+from sparknlp_ft.models.meta import load_meta, new_meta
+from sparknlp_ft.models.origin import resolve_base
+from sparknlp_ft.models.size import weights_of
+from sparknlp_ft.tasks import Statistics, get_task
 from sparknlp_ft.text.encoder import tokenizer_fingerprint
 from tests.tiny import tiny_classifier_dir, tiny_model_dir
 
@@ -26,9 +29,10 @@ def test_saved_model_loads_to_the_same_weights_labels_and_tokenizer(tmp_path: Pa
 
     base, task, text = tiny_model_dir(tmp_path, arch), get_task("classification"), TextConfig(max_length=32)
     network = build_network(base, task, LABELS, dropout=0.25)
-    save_model(network, tmp_path / "out", base_dir=base, task=task, labels=LABELS, text=text, extra={"accuracy": 0.5})
+    save_model(network, tmp_path / "out", base_dir=base, meta=new_meta(task, LABELS, text, validation={"accuracy": 0.5}))
     loaded = load_model(tmp_path / "out")
-    assert loaded.labels == LABELS and loaded.meta.text == text and loaded.meta.extra == {"accuracy": 0.5}
+    assert loaded.labels == LABELS and loaded.meta.text == text and loaded.meta.validation == {"accuracy": 0.5}
+    assert weights_of(tmp_path / "out")[0] == network.num_parameters()
     assert loaded.network.config.id2label == dict(enumerate(LABELS))
     assert not loaded.network.training
     assert tokenizer_fingerprint(tmp_path / "out") == tokenizer_fingerprint(base)
@@ -47,7 +51,7 @@ def test_dropout_override_reaches_every_dropout(tmp_path: Path) -> None:
 
 
 def test_a_new_head_says_the_prior_and_a_known_one_is_kept(tmp_path: Path) -> None:
-    prior = get_task("multi_label").prior({"a": 10, "b": 90}, 100, ["a", "b", "never"])
+    prior = get_task("multi_label").prior(Statistics(100, {"a": 10, "b": 90}), ["a", "b", "never"])
     assert prior == pytest.approx([math.log(11 / 91), math.log(91 / 11), math.log(1 / 101)])
     network = build_network(tiny_model_dir(tmp_path), get_task("multi_label"), ["a", "b", "never"], prior=prior)
     assert network.classifier.bias.tolist() == pytest.approx(prior)
@@ -68,12 +72,9 @@ def test_seeded_head_is_drawn_again(tmp_path: Path) -> None:
 def test_saving_again_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
     folder = tiny_classifier_dir(tmp_path)
     model = load_model(folder)
-    for note in (1, 2):
-        save_model(
-            model.network, folder, base_dir=tmp_path / "tiny-bert", task=model.task, labels=model.labels, text=model.meta.text,
-            extra={"note": note},
-        )  # fmt: skip
-    assert load_meta(folder).extra == {"note": 2}
+    for epoch in (1, 2):
+        save_model(model.network, folder, base_dir=tmp_path / "tiny-bert", meta=replace(model.meta, epoch=epoch))
+    assert load_meta(folder).epoch == 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tiny-bert", folder.name]
 
 

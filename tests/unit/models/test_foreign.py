@@ -11,10 +11,12 @@ import pytest
 from sparknlp_ft.config import TextConfig
 from sparknlp_ft.errors import ConfigError, ModelError
 from sparknlp_ft.models.folder import save_model
-from sparknlp_ft.models.foreign import NEVER, adopt, tag_rows
+from sparknlp_ft.models.foreign import adopt
+from sparknlp_ft.models.meta import load_meta, new_meta
 from sparknlp_ft.scoring.engine import load_engine
 from sparknlp_ft.scoring.rows import score_rows
 from sparknlp_ft.tasks import get_task
+from sparknlp_ft.tasks.tags import NEVER, tag_rows
 from tests.tiny import tiny_classifier_dir, tiny_foreign_dir, tiny_model_dir, tiny_texts
 
 
@@ -68,7 +70,7 @@ def test_a_foreign_tagger_says_the_same_in_our_order(tmp_path: Path, arch: str) 
         old, new = before(**inputs).logits[0].numpy(), adopted.network(**inputs).logits[0].numpy()
     np.testing.assert_allclose(new[:, [0, 2, 3, 4]], old[:, [1, 0, 2, 3]], atol=1e-5)
     assert (new[:, 1] == NEVER).all()
-    save_model(adopted.network, tmp_path / "ours", base_dir=folder, task=task, labels=adopted.labels, text=TextConfig(max_length=32))
+    save_model(adopted.network, tmp_path / "ours", base_dir=folder, meta=new_meta(task, adopted.labels, TextConfig(max_length=32)))
     result = score_rows(load_engine(tmp_path / "ours", precision="float32", device="cpu"), [tiny_texts(8)])
     assert (result["status"] == "ok").all() and {e["label"] for row in result["entities"] for e in row} <= {"PER", "LOC"}
     assert (tmp_path / "ours" / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
@@ -90,7 +92,7 @@ def test_labels_of_a_classifier_are_its_own_in_their_order(tmp_path: Path) -> No
     folder = tiny_foreign_dir(tmp_path, "AutoModelForSequenceClassification", ["positive", "negative"])
     assert adopt(folder, get_task("classification")).labels == ("positive", "negative")
     assert adopt(folder, get_task("multi_label")).labels == ("positive", "negative")
-    with pytest.raises(ModelError, match="2 outputs, and regression has one"):
+    with pytest.raises(ModelError, match="model folder '.*foreign-bert' has 2 outputs, and regression has one"):
         adopt(folder, get_task("regression"))
     with pytest.raises(
         ModelError, match=r"BertForSequenceClassification, which has no head for token_classification; set package.task=class"
@@ -127,6 +129,6 @@ def test_a_bare_encoder_is_refused_with_the_way_to_train_one(tmp_path: Path, tas
 def test_a_folder_trained_here_keeps_what_training_settled(tmp_path: Path) -> None:
     folder = tiny_classifier_dir(tmp_path)
     adopted = adopt(folder, get_task("classification"))
-    assert adopted.labels == ("bad", "good", "ugly") and adopted.text == TextConfig(max_length=64) and "settings" in adopted.extra
+    assert adopted.labels == ("bad", "good", "ugly") and adopted.meta == load_meta(folder)
     with pytest.raises(ConfigError, match="was trained here for 'classification'"):
         adopt(folder, get_task("multi_label"))

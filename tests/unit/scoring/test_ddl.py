@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from sparknlp_ft.scoring import ddl
-from sparknlp_ft.tasks import TASKS
+from sparknlp_ft.tasks import all_tasks
 
 
 def test_every_tasks_own_columns_are_read() -> None:
-    for task in TASKS.values():
+    for task in all_tasks().values():
         ddl.check(task.prediction_fields)
     assert ddl.fields("a int, b map<string,array<struct<x:int,y:string>>>") == [
         ("a", "int"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from sparknlp_ft.errors import DataError
-from sparknlp_ft.tasks import Rows, Setup, get_task
+from sparknlp_ft.tasks import Rows, Setup, Statistics, get_task
 
 task = get_task("classification")
 LABELS = ["a", "b", "c"]
@@ -74,7 +74,7 @@ def test_loss_and_outcomes_agree_with_each_other() -> None:
 
 def test_majority_baseline_predicts_the_commonest_train_label() -> None:
     outcomes = task.outcomes_of_values(["a", "b", "b"], ["a", "b", "b"], LABELS, [1, 1, 1])
-    baseline = task.majority_outcomes(outcomes, {"a": 10, "b": 3}, LABELS)
+    baseline = task.majority_outcomes(outcomes, Statistics(13, {"a": 10, "b": 3}), LABELS)
     assert task.metrics(baseline, LABELS)["accuracy"] == pytest.approx(1 / 3)
 
 
@@ -87,3 +87,9 @@ def test_decode_gives_label_score_and_all_scores() -> None:
 
 def test_decode_of_no_rows_has_the_columns() -> None:
     assert list(task.decode(np.zeros((0, 3), dtype=np.float32), Rows([]), SETUP).columns) == ["label", "score", "scores"]
+
+
+def test_labels_that_a_model_learnt_and_was_not_asked_for_are_told_apart() -> None:
+    assert task.unknown_labels(LABELS, ["a", "x", "b", "x"]) == ("x",)
+    assert task.evaluated_labels(LABELS, ["a", None, "renamed"]) == ("a", "b", "c", "renamed")
+    assert "f1" in task.metric_names() and "f1" not in task.metric_names(LABELS)

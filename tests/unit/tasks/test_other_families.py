@@ -12,8 +12,8 @@ from sklearn.metrics import f1_score
 
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import DataError
-from sparknlp_ft.tasks import Rows, Setup, get_task
-from sparknlp_ft.tasks.summarization import WordTokenizer
+from sparknlp_ft.tasks import Rows, Setup, Statistics, Task, get_task
+from sparknlp_ft.tasks.families.summarization import WordTokenizer
 
 LABELS = ("a", "b", "c")
 CONFIG = Config.model_validate({"data": {"table": "t"}})
@@ -64,8 +64,7 @@ def test_an_unknown_label_is_refused_in_training() -> None:
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))
 def test_regression_scales_and_unscales(values: list[float]) -> None:
-    moments = {"mean": float(np.mean(values)), "deviation": float(np.std(values))}
-    settings = regression.settings(CONFIG, moments, len(values))
+    settings = regression.settings(CONFIG, Statistics(len(values), mean=float(np.mean(values)), deviation=float(np.std(values))))
     assert settings["deviation"] > 0
     packed = regression.encode_targets([str(v) for v in values], ())
     assert [regression.decode_target(one) for one in packed] == values
@@ -87,3 +86,17 @@ def test_rouge_takes_the_best_reference_in_any_script() -> None:
     metrics = summarization.metrics(outcomes, ())
     assert metrics["rouge1"] == pytest.approx((1 + 2 / 3) / 2)
     assert WordTokenizer().tokenize("Don't_stop, 2 日本") == ["don", "t", "stop", "2", "日", "本"]
+
+
+def test_the_table_of_several_labels_counts_each() -> None:
+    table = multi.label_table(['["a", "b"]', '["a", "new"]', "[]"], ['["a"]', None, '["c"]'], [2, 3, 1], LABELS)
+    assert table is not None and table["label"].tolist() == ["a", "b", "c"]
+    assert table["rows"].tolist() == [5, 2, 0] and table["predicted"].tolist() == [2, 0, 1]
+    assert table["recall"].tolist() == pytest.approx([0.4, 0.0, 0.0]) and table["precision"].tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("task", [multi, regression, summarization], ids=lambda task: task.name)
+def test_what_training_would_have_settled_is_enough_to_score(task: Task) -> None:
+    settings = task.untrained_settings(CONFIG)
+    assert json.loads(json.dumps(settings)) == settings
+    assert set(settings) == {"regression": {"mean", "deviation"}, "summarization": {"generate", "label_smoothing"}}.get(task.name, set())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.tasks import Rows, Setup, get_task
 from sparknlp_ft.tasks.answers import best_spans, exact_match_and_f1
-from sparknlp_ft.tasks.base import objects
+from sparknlp_ft.tasks.task import objects
 from sparknlp_ft.text.encoder import Tokens
 
 task = get_task("question_answering")
@@ -100,7 +100,7 @@ def test_no_answer_is_given_only_where_training_knew_it() -> None:
 
 
 def test_an_answer_seen_in_two_windows_counts_once() -> None:
-    from sparknlp_ft.tasks.question_answering import _row_spans
+    from sparknlp_ft.tasks.families.question_answering import _row_spans
     from sparknlp_ft.text.encoder import Inputs
 
     def window(first: int) -> tuple[Inputs, np.ndarray]:

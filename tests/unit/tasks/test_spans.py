@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.tasks import Rows, Setup, get_task
-from sparknlp_ft.tasks.base import IGNORED, objects
-from sparknlp_ft.tasks.spans import Entity, first_pieces, runs_of, tags_of, words_of
+from sparknlp_ft.tasks.spans import Entity, first_pieces, runs_of, tags_of
+from sparknlp_ft.tasks.task import IGNORED, objects
 from sparknlp_ft.text.encoder import Inputs, Tokens
+from sparknlp_ft.text.words import words_of
 
 task = get_task("token_classification")
 LABELS = ("place", "thing")
@@ -144,4 +145,5 @@ def test_rows_read_back_from_a_table_count_alike_and_unknown_labels_are_missed()
     outcomes = task.outcomes_of_values([target, target], [predicted, None], LABELS, [3, 1])
     metrics = task.metrics(outcomes, LABELS)
     assert (metrics["precision_micro"], metrics["recall_micro"]) == (1.0, pytest.approx(3 / 8))
-    assert task.label_table(outcomes, LABELS)["rows"].tolist() == [4, 0]
+    table = task.label_table([target, target], [predicted, None], [3, 1], LABELS)
+    assert table is not None and table["rows"].tolist() == [4, 0] and table["predicted"].tolist() == [3, 0]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from sparknlp_ft.config import TextConfig, TrainConfig
 from sparknlp_ft.errors import DataError
-from sparknlp_ft.tasks import get_task
+from sparknlp_ft.snapshot.manifest import Manifest, SnapshotFile, Split
+from sparknlp_ft.tasks import Statistics
 from sparknlp_ft.text.encoder import Inputs
-from sparknlp_ft.text.manifest import Manifest, SnapshotFile, Split
-from sparknlp_ft.training.feed import Batch, Feed, Rows
+from sparknlp_ft.training.feed import Batch, Feed, SnapshotRows
 from tests.snapshots import random_lanes, write_snapshot
 
 
@@ -30,14 +30,14 @@ class BareEncoder:
 class MemoryFeed(Feed):
     """A feed of made-up rows: what is tested is the order, not the reading."""
 
-    def _row_groups(self, lane: int, files: Sequence[SnapshotFile]) -> Iterator[Rows]:
-        for file in files:
-            for number, size in enumerate(file.row_groups):
-                rng = np.random.default_rng([lane, int(file.path), number])
-                length = rng.integers(1, 20, size).astype(np.int32)
-                ids = np.asarray([np.arange(n, dtype="<i4").tobytes() for n in length] + [None], dtype=object)[:-1]
-                target = np.asarray([b"\1\0\0\0"] * size + [None], dtype=object)[:-1]
-                yield Rows(np.arange(size) + 1000 * number + 10**6 * int(file.path) + 10**9 * lane, ids, target, length, target)
+    def _row_groups(self, lane: int, files: Sequence[SnapshotFile], *, skip: int = 0) -> Iterator[SnapshotRows]:
+        groups = [(file, number, size) for file in files for number, size in enumerate(file.row_groups) if size]
+        for file, number, size in groups[skip:]:
+            rng = np.random.default_rng([lane, int(file.path), number])
+            length = rng.integers(1, 20, size).astype(np.int32)
+            ids = np.asarray([np.arange(n, dtype="<i4").tobytes() for n in length] + [None], dtype=object)[:-1]
+            target = np.asarray([b"\1\0\0\0"] * size + [None], dtype=object)[:-1]
+            yield SnapshotRows(np.arange(size) + 1000 * number + 10**6 * int(file.path) + 10**9 * lane, ids, target, length, target)
 
 
 def config(**values: int) -> TrainConfig:
@@ -46,7 +46,7 @@ def config(**values: int) -> TrainConfig:
 
 def feeds(kind: type[Feed], manifest: Manifest, split: str, size: int, settings: TrainConfig) -> list[Feed]:
     return [
-        kind(manifest, split, rank=rank, size=size, encoder=BareEncoder(), config=settings, task=get_task("classification"))  # type: ignore[arg-type]
+        kind(manifest, split, rank=rank, size=size, encoder=BareEncoder(), config=settings)  # type: ignore[arg-type]
         for rank in range(size)
     ]
 
@@ -64,7 +64,7 @@ def global_batches(ranks: list[Feed], epoch: int, **options: int) -> list[list[i
 def in_memory(files: list[list[list[int]]]) -> Manifest:
     """A manifest of lanes → files → row groups."""
     lanes = tuple(tuple(SnapshotFile(str(number), tuple(groups)) for number, groups in enumerate(lane)) for lane in files)
-    return Manifest("/none", "t", "0", 0, "classification", "", False, ("a", "b"), {}, {"train": Split(lanes, {})})
+    return Manifest("/none", "t", "0", 0, "classification", "", False, ("a", "b"), Statistics(), {"train": Split(lanes, {})})
 
 
 LANES = st.lists(st.lists(st.lists(st.integers(0, 40), max_size=3), max_size=3), min_size=4, max_size=6)
@@ -108,11 +108,26 @@ def test_epochs_and_seeds_shuffle_anew(tmp_path: Path) -> None:
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
-def test_a_start_in_the_middle_goes_on_with_the_same_batches() -> None:
-    manifest, settings = in_memory([[[90], [30, 200]], [[310]], [[290]], []]), config(batch_size=8)
+@given(LANES, st.sampled_from([1, 10, 50, 100_000]), st.floats(0, 1), st.integers(1, 3))
+def test_a_start_in_the_middle_goes_on_with_the_same_batches(
+    files: list[list[list[int]]], shuffle_rows: int, where: float, size: int
+) -> None:
+    manifest, settings = in_memory(files), config(lanes=len(files), batch_size=2, shuffle_rows=shuffle_rows)
     whole = global_batches(feeds(MemoryFeed, manifest, "train", 2, settings), 3)
-    assert len(whole) > 64
-    assert global_batches(feeds(MemoryFeed, manifest, "train", 1, settings), 3, start_step=70) == whole[70:]
+    start = int(where * len(whole))
+    assert global_batches(feeds(MemoryFeed, manifest, "train", size, settings), 3, start_step=start) == whole[start:]
+
+
+def test_what_lies_before_the_start_is_not_read(tmp_path: Path) -> None:
+    lanes = random_lanes((400, 400, 400, 400))
+    manifest, settings = write_snapshot(tmp_path, {"train": lanes}), config(batch_size=8, shuffle_rows=60)
+    [feed] = feeds(Feed, manifest, "train", 1, settings)
+    whole = global_batches([feed], 0)
+    for lane in range(4):  # The files that an epoch begins with.
+        order = np.random.default_rng([settings.seed, 0, lane]).permutation(8)
+        for number in order[:2]:
+            (tmp_path / manifest.splits["train"].lanes[lane][number].path).unlink()
+    assert global_batches([feed], 0, start_step=130) == whole[130:]
 
 
 def test_rows_of_a_batch_have_like_lengths() -> None:

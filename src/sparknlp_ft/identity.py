@@ -1,0 +1,56 @@
+"""What decides a result, in one place: of two jobs with the same identity one may go on with what the other left.
+
+Ranks, threads, folders and addresses of the cluster decide nothing, and stand in none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from sparknlp_ft.config import Config
+
+
+def fingerprint(values: object, *, length: int = 12) -> str:
+    """Return a hash of plain values, as hexadecimal digits: for names of folders and files that they decide the content of."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:length]
+
+
+def of_training(config: Config, snapshot: str) -> dict[str, Any]:
+    """Return what decides a trained model: its settings, and the snapshot, by the name that tells its content."""
+    return config.model_settings() | {"snapshot": snapshot}
+
+
+def of_measurement(config: Config, table: tuple[str, int], *more: object) -> list[object]:
+    """Return what decides how good a model trained with ``config`` is found: its settings, the rows, the way they are scored.
+
+    Args:
+        config: The configuration.
+        table: Id and version of the table.
+        more: What else does: the name of a candidate, where its run is kept.
+    """
+    return [*more, config.model_settings(), config.data.model_dump(mode="json"), config.score.model_dump(mode="json"), *table]
+
+
+def of_search(config: Config, table: tuple[str, int], measure: str) -> list[object]:
+    """Return what decides the trials of a search."""
+    return [config.model_settings(), config.data.model_dump(mode="json"), config.compare.search, *table, measure]
+
+
+def of_snapshot(config: Config, table: tuple[str, int], **more: object) -> dict[str, object]:
+    """Return what decides a snapshot's content: the rows and their splits, roles and tokenizer; lengths and seeds apply later.
+
+    Args:
+        config: The configuration.
+        table: Id and version of the table.
+        more: What else does: the format, roles, tokenizer.
+    """
+    data = config.data
+    splits = (data.train_split, data.validation_split, data.test_split, data.validation_fraction)
+    return {"table": table, "task": data.task, "splits": splits, "lanes": config.train.lanes, **more}
+
+
+def of_model(uri: str, model: str, run_id: str) -> list[str]:
+    """Return what tells a registered or logged model from any other: its store, its address or name, the run that made it."""
+    return [uri, model, run_id]

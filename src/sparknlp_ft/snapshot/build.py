@@ -1,0 +1,230 @@
+"""The tokenised snapshot of one pinned table version: what training is fed from.
+
+Three passes over the table: the keys are proved, splits and labels are counted, then the texts go through one shuffle,
+sorted by key hash within each lane, and are tokenised and written by the workers. The folder is named by a digest of all
+that decides its content; each build writes into a sub-folder of its own, and the manifest, written last, names its files: a
+snapshot that has a manifest is whole and never stale.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from sparknlp_ft import identity
+from sparknlp_ft.config import Config
+from sparknlp_ft.progress import log
+from sparknlp_ft.snapshot.encode import EncodePlan, encode_files, tokenizer_files, tokenizing_encoder
+from sparknlp_ft.snapshot.manifest import FILE_NAME, FORMAT, Manifest, SnapshotFile, Split
+from sparknlp_ft.storage import Folder, is_url
+from sparknlp_ft.tables import contracts
+from sparknlp_ft.tables.contracts import Roles, no_text
+from sparknlp_ft.tables.delta import Pinned, files_present, read
+from sparknlp_ft.tables.names import column
+from sparknlp_ft.tables.session import slots
+from sparknlp_ft.tables.survey import SPLITS, Survey, survey
+from sparknlp_ft.tables.targets import KINDS
+from sparknlp_ft.tables.watch import spark_step
+from sparknlp_ft.tasks import get_task
+from sparknlp_ft.text.encoder import tokenizer_fingerprint
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sparknlp_ft.tasks import Task
+
+#: Rows of one file, about: what one task sorts and writes in one go.
+FILE_ROWS = 65_536
+#: Changes when this module or ``encode`` writes other content for the same input.
+_CONTENT = 4
+_DAY = 86_400
+
+
+def build_snapshot(spark: SparkSession, pinned: Pinned, config: Config, task: Task, model_dir: str | Path) -> Manifest:
+    """Return the snapshot of a table version, building it if there is none yet.
+
+    Args:
+        spark: The session.
+        pinned: The table version.
+        config: ``data`` and ``train.lanes`` count; seeds, windows and lengths apply later and do not.
+        task: The task family.
+        model_dir: Folder with the tokenizer.
+
+    Raises:
+        DataError: The table does not keep the contract; nothing is written then.
+    """
+    df = read(spark, pinned)
+    roles = contracts.resolve_roles(df, config.data, task, need_target=True)
+    tokenizer = tokenizer_fingerprint(model_dir)
+    folder = snapshots_folder(config) / _key(pinned, config, roles, tokenizer)
+    if (cached := _cached(folder)) is not None:
+        log.info("snapshot %s is there already: %s", folder.name, _told(cached.splits))
+        return cached
+    with files_present(pinned), spark_step("checking keys, labels and splits", spark):
+        contracts.check_keys(df, roles)
+        found = survey(df, roles, config, task)
+    build = f"build-{uuid.uuid4().hex[:12]}"
+    try:
+        with files_present(pinned), spark_step(f"tokenising {sum(found.rows.values()):,} rows", spark):
+            plan = _plan(found, config, tokenizer, f"{folder.address}/{build}")
+            splits = _encode(_dealt(df, roles, found, config), plan, found, model_dir)
+        manifest = Manifest(
+            path=folder.address,
+            table=pinned.ref.display,
+            table_id=pinned.table_id,
+            version=pinned.version,
+            task=task.name,
+            tokenizer=tokenizer,
+            has_pair=len(roles.texts) > 1,
+            labels=found.labels,
+            statistics=found.statistics,
+            splits=splits,
+            left_out=found.left_out,
+        )
+        return _put(manifest, build)
+    except BaseException:
+        (folder / build).delete()
+        raise
+
+
+def snapshots_folder(config: Config) -> Folder:
+    """Return where snapshots are kept: beside the tables where their root is a folder, else in the shared run folder.
+
+    Spark may know how to reach tables at an address where Python on the ranks does not; the run folder they all know.
+    """
+    root = config.data.root
+    plain = not is_url(root) or root.startswith(("dbfs:/", "file:/"))
+    return Folder(root if plain else config.launch.run_dir) / "_snapshots"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which files a build writes."""
+
+    encode: EncodePlan
+    files: tuple[tuple[str, int], ...]  #: Split and lane of each file, by its number.
+
+    @property
+    def splits(self) -> list[str]:
+        return list(dict.fromkeys(split for split, _ in self.files))
+
+
+def _files_per_lane(found: Survey, config: Config) -> dict[str, int]:
+    lanes = config.train.lanes
+    return {split: math.ceil(found.rows[split] / lanes / FILE_ROWS) for split in SPLITS if found.rows.get(split)}
+
+
+def _plan(found: Survey, config: Config, tokenizer: str, folder: str) -> _Plan:
+    lanes = range(config.train.lanes)
+    files = [(split, lane, n) for split, each in _files_per_lane(found, config).items() for lane in lanes for n in range(each)]
+    paths = tuple(f"split={split}/lane={lane:03d}/part-{n:05d}" for split, lane, n in files)
+    plan = EncodePlan(folder, paths, config.data.task, found.labels, tokenizer)
+    return _Plan(plan, tuple((split, lane) for split, lane, _ in files))
+
+
+def _encode(rows: DataFrame, plan: _Plan, found: Survey, model_dir: str | Path) -> dict[str, Split]:
+    """Have the workers tokenise and write the rows that ``_dealt`` gave their files."""
+    spark, build = rows.sparkSession, plan.encode
+    content = spark.sparkContext.broadcast(tokenizer_files(model_dir))
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return encode_files(batches, build, tokenizing_encoder(build.fingerprint, content.value))
+
+    tasks = min(len(plan.files), max(slots(spark), math.ceil(sum(found.rows.values()) / (4 * FILE_ROWS))))
+    written = rows.repartition(tasks, "file").sortWithinPartitions("file", "row").mapInArrow(run, "info string").collect()
+    infos = {info["file"]: info for info in (json.loads(row["info"]) for row in written)}
+    content.destroy()
+    result = {split: _split(infos, plan, split) for split in plan.splits}
+    _check_counts(result, found)
+    return result
+
+
+def _dealt(df: DataFrame, roles: Roles, found: Survey, config: Config) -> DataFrame:
+    """The usable rows, each with the number of the file it belongs to: by split, then lane, then range of the key hash."""
+    assert roles.target is not None
+    keys = [column(name) for name in roles.key]
+    with_split = contracts.with_split(df, roles, config.data, has_validation=found.has_validation)
+    lanes = config.train.lanes
+    row, lane = F.xxhash64(*keys), F.pmod(F.xxhash64(*keys, F.lit("lane")), F.lit(lanes))
+    # The upper 32 bits of the hash, as a fraction of their range, choose the file: files of a lane follow each other in order.
+    upper = F.shiftright(row, 32) + F.lit(2**31)
+    number, first = F.lit(None).cast("int"), 0
+    for split, files in _files_per_lane(found, config).items():
+        own = F.lit(first) + lane * files + F.shiftright(upper * F.lit(files), 32)
+        number = F.when(F.col(contracts.SPLIT) == split, own.cast("int")).otherwise(number)
+        first += lanes * files
+    texts = [contracts.clean_text(column(name)) for _, name in roles.texts]
+    label = KINDS[get_task(config.data.task).target_kind].value(df, roles.target)
+    pair = texts[1] if len(texts) > 1 else F.lit(None).cast("string")
+    usable = with_split.where(~no_text(roles) & label.isNotNull())
+    columns = [number.alias("file"), row.alias("row"), texts[0].alias("text"), pair.alias("pair"), label.alias("target")]
+    return usable.select(*columns).where(F.col("file").isNotNull())
+
+
+def _split(infos: Mapping[int, dict], plan: _Plan, split: str) -> Split:
+    by_lane: dict[int, list[SnapshotFile]] = {lane: [] for of, lane in plan.files if of == split}
+    histogram: Counter[int] = Counter()
+    build = Folder(plan.encode.folder).name
+    for number, (of, lane) in enumerate(plan.files):
+        if of == split and number in infos:  # A file that got no row is not written.
+            by_lane[lane].append(SnapshotFile(f"{build}/{infos[number]['path']}", tuple(infos[number]["row_groups"])))
+            histogram.update({int(size): rows for size, rows in infos[number]["histogram"].items()})
+    return Split(tuple(tuple(lane) for lane in by_lane.values()), {str(size): rows for size, rows in sorted(histogram.items())})
+
+
+def _check_counts(splits: Mapping[str, Split], found: Survey) -> None:
+    for name, split in splits.items():
+        if split.rows != found.rows[name]:
+            raise RuntimeError(
+                f"snapshot: {found.rows[name]} rows of {name} were counted and {split.rows} written; the table version is unstable"
+            )
+
+
+def _key(pinned: Pinned, config: Config, roles: Roles, tokenizer: str) -> str:
+    form = (FORMAT, _CONTENT, FILE_ROWS)
+    decides = identity.of_snapshot(config, (pinned.table_id, pinned.version), format=form, tokenizer=tokenizer, roles=asdict(roles))
+    return identity.fingerprint(decides, length=20)
+
+
+def _cached(folder: Folder) -> Manifest | None:
+    """The snapshot in a folder, if it is whole (someone may have deleted files of it)."""
+    if folder.read_json(FILE_NAME) is None:
+        return None
+    manifest = Manifest.load(folder.address)
+    there = {str(path).removeprefix(folder.path).lstrip("/") for path in folder.files.find(folder.path)}
+    files = [file.path for split in manifest.splits.values() for lane in split.lanes for file in lane]
+    return manifest if there.issuperset(files) else None
+
+
+def _put(manifest: Manifest, build: str) -> Manifest:
+    """Write the manifest of a finished build; if another job put one there meanwhile, that is as good, and this build goes."""
+    folder = Folder(manifest.path)
+    if (other := _cached(folder)) is not None:
+        (folder / build).delete()
+        return other
+    manifest.save()
+    _sweep(folder, keep=build)
+    log.info("snapshot %s: %s, %d labels", folder.name, _told(manifest.splits), len(manifest.labels))
+    return manifest
+
+
+def _sweep(folder: Folder, *, keep: str) -> None:
+    """Delete what builds that were killed left here; one that is younger than a day may be at work."""
+    for name in folder.names():
+        files = folder.files.find((folder / name).path) if name.startswith("build-") and name != keep else []
+        if files and all(time.time() - folder.files.modified(path).timestamp() > _DAY for path in files):
+            (folder / name).delete()
+
+
+def _told(splits: Mapping[str, Split]) -> str:
+    return ", ".join(f"{name} {split.rows}" for name, split in splits.items())

@@ -1,0 +1,177 @@
+"""From files and Hub data sets to rows in Spark, read once, checked whole, each with its place in its file.
+
+The place (source, file, part, row) is what made keys are counted from: the same files always give the same keys.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparknlp_ft.config import SourceConfig
+from sparknlp_ft.errors import DataError, shown
+from sparknlp_ft.sources.files import BadRecord, Part, Record, check_encoding, located, parts_of
+from sparknlp_ft.sources.formats import ARROW, JSON, Reader, reader_of
+from sparknlp_ft.sources.hub import read_hub
+from sparknlp_ft.sources.listing import list_files
+from sparknlp_ft.sources.parquet import count_parts, read_parquet
+from sparknlp_ft.sources.shape import PLACE, kept_values, shaped
+from sparknlp_ft.tables.watch import spark_step
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+_ERROR = "_error"
+
+_BATCH_ROWS, _BATCH_CHARS = 5_000, 16 * 2**20
+
+
+@dataclass
+class Loaded:
+    """The rows of one source with their place, and the rows of each (file, part) in order.
+
+    ``counts`` are of all rows, also where ``keep`` leaves some out: keys made from them do not depend on what is kept.
+    """
+
+    frame: DataFrame
+    counts: list[tuple[str, int, int]] = field(default_factory=list)
+    kept: int | None = None  #: Rows of ``frame``, if they are fewer.
+
+    @property
+    def rows(self) -> int:
+        return sum(rows for _, _, rows in self.counts) if self.kept is None else self.kept
+
+
+@contextmanager
+def read_sources(spark: SparkSession, sources: list[SourceConfig], *, scratch: Path, split_column: str | None) -> Iterator[list[Loaded]]:
+    """Read every source, and forget what was kept in memory at the end.
+
+    Args:
+        spark: The session.
+        sources: Files or Hub data sets.
+        scratch: Folder that the workers see too, for Hub data sets; removed at the end.
+        split_column: Column for the split that a source's configuration (or a Hub data set's own name) gives.
+
+    Raises:
+        DataError: A source is not there or malformed; names file, line and reason where they can be had.
+    """
+    kept: list[DataFrame] = []
+    try:
+        with spark_step(f"reading {len(sources)} source(s)", spark):
+            loaded = [
+                read_source(spark, source, kept=kept, scratch=scratch / str(number), split_column=split_column)
+                for number, source in enumerate(sources)
+            ]
+        yield loaded
+    finally:
+        for frame in kept:
+            frame.unpersist()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read_source(spark: SparkSession, source: SourceConfig, *, kept: list[DataFrame], scratch: Path, split_column: str | None) -> Loaded:
+    """Read one source; what is kept in memory for a second look is added to ``kept``."""
+    if source.format == "hub":
+        named = None if source.hash_split else split_column
+        frame = read_hub(spark, source, scratch=scratch, split_column=named)
+        return _shaped(Loaded(frame, count_parts(frame)), source)
+    files = list_files(source)
+    loaded = Loaded(*read_parquet(spark, files)) if source.format == "parquet" else _text(spark, source, files, kept)
+    loaded = _shaped(loaded, source)
+    if source.split is None or source.hash_split:
+        return loaded
+    if split_column is None:
+        raise DataError(f"source {source.path!r} names split {source.split!r}, but data.split_column is null: name a column for it")
+    return replace(loaded, frame=loaded.frame.withColumn(split_column, F.lit(source.split)))
+
+
+def _shaped(loaded: Loaded, source: SourceConfig) -> Loaded:
+    frame = shaped(loaded.frame, source)
+    if source.keep is None:
+        return replace(loaded, frame=frame)
+    kept = frame.count()
+    if loaded.rows and not kept:
+        values = shown(kept_values(source))
+        raise DataError(f"source {source.path!r}: no row has one of keep's values in column {source.keep.column!r} ({values})")
+    return replace(loaded, frame=frame, kept=kept)
+
+
+def _text(spark: SparkSession, source: SourceConfig, files: list[tuple[str, int]], kept: list[DataFrame]) -> Loaded:
+    check_encoding(source)
+    reader = reader_of(source, files[0][0])
+    raw = _records(spark, parts_of(files, source), reader).persist(StorageLevel.MEMORY_AND_DISK)
+    kept.append(raw)
+    bad = raw.where(F.col(_ERROR).isNotNull()).orderBy(*PLACE[:2]).select(PLACE[0], PLACE[3], _ERROR).first()
+    if bad is not None:
+        raise located(bad[0], BadRecord(bad[1], bad[2]))
+    frame = raw.drop(_ERROR)
+    return Loaded(_parsed(spark, frame) if JSON in reader.columns else frame, count_parts(frame))
+
+
+def _records(spark: SparkSession, parts: list[Part], reader: Reader) -> DataFrame:
+    """One task per part; a bad record ends its part as a row that says where and why, so that the driver can."""
+    place = f"{PLACE[0]} string, {PLACE[1]} int, {PLACE[2]} bigint, {PLACE[3]} bigint, {_ERROR} string"
+    fields = [*T._parse_datatype_string(place).fields]  # type: ignore[attr-defined]
+    fields += [T.StructField(name, T._parse_datatype_string(kind)) for name, kind in reader.columns.items()]
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                yield from _batches(parts[number], reader)
+
+    return spark.range(0, len(parts), 1, len(parts)).mapInArrow(run, T.StructType(fields))
+
+
+def _batches(part: Part, reader: Reader) -> Iterator[pa.RecordBatch]:
+    records: list[Record] = []
+    begun, chars = 0, 0
+    try:
+        for record in reader.read(part):
+            records.append(record)
+            chars += sum(len(one) for one in record[1] if one)
+            if len(records) == _BATCH_ROWS or chars > _BATCH_CHARS:
+                yield _batch(part, records, reader, begun=begun)
+                begun, chars, records = begun + len(records), 0, []
+    except BadRecord as error:
+        yield _batch(part, [(error.line, [None] * len(reader.columns))], reader, begun=begun, error=error.reason)
+    except OSError as error:
+        reason = f"cannot be read on the worker ({error}); put it where all machines see it"
+        yield _batch(part, [(0, [None] * len(reader.columns))], reader, begun=begun, error=reason)
+    else:
+        if records:
+            yield _batch(part, records, reader, begun=begun)
+
+
+def _batch(part: Part, records: list[Record], reader: Reader, *, begun: int, error: str | None = None) -> pa.RecordBatch:
+    size = len(records)
+    columns = {
+        PLACE[0]: pa.array([part.path] * size, pa.string()),
+        PLACE[1]: pa.array([part.number] * size, pa.int32()),
+        PLACE[2]: pa.array(range(begun, begun + size), pa.int64()),
+        PLACE[3]: pa.array([at for at, _ in records], pa.int64()),
+        _ERROR: pa.array([error] * size, pa.string()),
+    }
+    values = [pa.array([row[at] for _, row in records], ARROW[kind]) for at, kind in enumerate(reader.columns.values())]
+    return pa.RecordBatch.from_arrays([*columns.values(), *values], [*columns, *reader.columns])
+
+
+def _parsed(spark: SparkSession, frame: DataFrame) -> DataFrame:
+    """JSON texts to columns, with the types that all rows together ask for."""
+    schema = spark.read.json(frame.select(JSON)).schema
+    if not schema.fields:
+        raise DataError("the JSON objects of this source have no fields. Nothing was written.")
+    parsed = frame.withColumn(JSON, F.from_json(JSON, schema))
+    return parsed.select(*PLACE, *[_field(name) for name in schema.names])
+
+
+def _field(name: str) -> Column:
+    return F.col(JSON).getField(name).alias(name)

@@ -1,0 +1,184 @@
+"""The cheap baselines on a pinned table: fitted on a sample of train on the driver, measured on all validation and test rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from sparknlp_ft.baselines.methods import Fitted, Method, Sample
+from sparknlp_ft.errors import UserError
+from sparknlp_ft.progress import log, step
+from sparknlp_ft.reports.leaderboard import BASELINE, Entry
+from sparknlp_ft.steps.evaluation import split_rows
+from sparknlp_ft.steps.job import Job
+from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, clean_text, is_blank, resolve_roles
+from sparknlp_ft.tables.delta import files_present
+from sparknlp_ft.tables.names import column
+from sparknlp_ft.tables.survey import Survey, survey
+from sparknlp_ft.tables.targets import KINDS
+from sparknlp_ft.tables.watch import spark_step
+from sparknlp_ft.tasks import Task
+from sparknlp_ft.tasks.task import Outcomes, join_outcomes
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+#: Rows and characters that a baseline is fitted on, at most: what the driver holds and fits in well under a minute.
+MOST_ROWS = 50_000
+MOST_CHARS = 20_000_000
+#: Rows that are predicted at a time.
+CHUNK = 4096
+
+_CLASSES = 1_000_000
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A method that was fitted, and in how many seconds."""
+
+    method: Method
+    fitted: Fitted
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One split: the metrics of the constant answer, and metrics and rows per second of each method."""
+
+    constant: Metrics
+    methods: list[tuple[Metrics, float]]
+
+
+def measure_baselines(job: Job) -> list[Entry]:
+    """Fit and measure the baselines of the table's task.
+
+    Raises:
+        DataError: The table does not keep the contract.
+    """
+    with files_present(job.source), spark_step("checking labels and splits", job.spark):
+        labelled, found = _labelled(job)
+        (train, note), (validation, _) = _samples(labelled, (TRAIN, VALIDATION))
+    trained, failed = _fitted(job, train, validation, found.labels)
+    splits = [split for split in (VALIDATION, TEST) if found.rows.get(split)]
+    with files_present(job.source):
+        measured = {split: _measure(labelled, split, job.task, found, [one.fitted for one in trained]) for split in splits}
+    return [*_entries(job.task, trained, measured, note), *failed]
+
+
+def _labelled(job: Job) -> tuple[DataFrame, Survey]:
+    """Return the rows with a target (split, row, target, texts), and what the table's labels and splits are."""
+    task, config, rows = job.task, job.config, split_rows(job)
+    roles = resolve_roles(rows, config.data, task, need_target=True)
+    found = survey(rows, roles, config, task)
+    assert roles.target is not None
+    texts = [F.coalesce(clean_text(column(name)), F.lit("")).alias(f"text_{i}") for i, (_, name) in enumerate(roles.texts)]
+    target = KINDS[task.target_kind].value(rows, roles.target).alias("target")
+    row = F.xxhash64(*[column(name) for name in roles.key]).alias("row")
+    return rows.select(column(SPLIT), row, target, *texts).where(F.col("target").isNotNull()), found
+
+
+def _samples(labelled: DataFrame, splits: Sequence[str]) -> list[tuple[Sample, str]]:
+    """Rows of each split with all their texts, in the order of their keys' hashes; and what to say where they are not all."""
+    texts = _text_columns(labelled)
+    filled = F.lit(True)
+    for name in texts:
+        filled = filled & ~is_blank(F.col(name))
+    rows = labelled.where(filled & F.col(SPLIT).isin(*splits))
+    chars = sum((F.length(name) for name in texts), F.lit(0))
+    totals = {total[SPLIT]: total for total in rows.groupBy(SPLIT).agg(F.count("*").alias("rows"), F.sum(chars).alias("chars")).collect()}
+    shares = {split: min(1.0, MOST_ROWS / total["rows"], MOST_CHARS / total["chars"]) for split, total in totals.items()}
+    drawn, chosen = F.pmod(F.xxhash64("row", F.lit("sample")), F.lit(_CLASSES)), F.lit(False)
+    for split, share in shares.items():
+        chosen = chosen | ((F.col(SPLIT) == split) & (drawn < int(share * _CLASSES)))
+    frame = rows.where(chosen).select(SPLIT, "row", "target", *texts).toPandas().sort_values("row", kind="stable")
+    result = []
+    for split in splits:
+        part = frame[frame[SPLIT] == split]
+        sample = Sample(list(zip(*[part[name] for name in texts], strict=True)), part["target"].tolist())
+        note = f"fitted on {len(sample):,} of {totals[split]['rows']:,} rows" if shares.get(split, 1) < 1 else ""
+        result.append((sample, note))
+    return result
+
+
+def _text_columns(labelled: DataFrame) -> list[str]:
+    return [name for name in labelled.columns if name.startswith("text_")]
+
+
+def _fitted(job: Job, train: Sample, validation: Sample, labels: Sequence[str]) -> tuple[list[_Trained], list[Entry]]:
+    """Return the fitted methods of the task, and entries of those that cannot be fitted on these rows."""
+    trained: list[_Trained] = []
+    failed: list[Entry] = []
+    for method in job.task.baselines():
+        start = time.monotonic()
+        try:
+            with step(f"baseline {method.name}, {len(train):,} rows"):
+                one = method.fit(train, validation, labels, job.config.train.seed)
+            trained.append(_Trained(method, one, time.monotonic() - start))
+        except UserError as error:
+            log.warning("baseline %s failed: %s", method.name, error)
+            failed.append(Entry(method.name, BASELINE, error=str(error)))
+    return trained, failed
+
+
+def _measure(labelled: DataFrame, split: str, task: Task, found: Survey, methods: Sequence[Fitted]) -> _Measured:
+    """Measure the constant answer and each method on all rows of a split.
+
+    Rows come a part at a time, and what is kept of them are their outcomes. A row without text has no prediction, as it has
+    none from a model.
+    """
+    seconds = [0.0] * len(methods)
+    parts: list[list[Outcomes]] = [[] for _ in range(1 + len(methods))]
+    rows = 0
+    with step(f"baselines on {split} rows"):
+        for texts, targets in _chunks(labelled, split):
+            rows += len(targets)
+            some = [i for i, row in enumerate(texts) if all(text.strip() for text in row)]
+            empty: list[str | None] = [None] * len(targets)
+            outcomes = task.outcomes_of_values(targets, empty, found.labels, [1] * len(targets))
+            parts[0].append(task.majority_outcomes(outcomes, found.statistics, found.labels))
+            for number, method in enumerate(methods):
+                start = time.monotonic()
+                given = dict(zip(some, method.predict([texts[i] for i in some]), strict=True))
+                seconds[number] += time.monotonic() - start
+                predictions = [given.get(i) for i in range(len(targets))]
+                parts[1 + number].append(task.outcomes_of_values(targets, predictions, found.labels, [1] * len(targets)))
+        constant, *results = [task.metrics(join_outcomes(one), found.labels) for one in parts]
+    return _Measured(constant, [(result, rows / max(spent, 1e-9)) for result, spent in zip(results, seconds, strict=True)])
+
+
+def _chunks(labelled: DataFrame, split: str) -> Iterator[tuple[list[tuple[str, ...]], list[str]]]:
+    texts = _text_columns(labelled)
+    rows = labelled.where(F.col(SPLIT) == split).select("target", *texts).toLocalIterator()
+    while chunk := list(islice(rows, CHUNK)):
+        yield [tuple(row[1:]) for row in chunk], [row[0] for row in chunk]
+
+
+def _entries(task: Task, trained: Sequence[_Trained], measured: Mapping[str, _Measured], note: str) -> list[Entry]:
+    validation, test = measured[VALIDATION], measured.get(TEST)
+    entries = []
+    if task.constant is not None:
+        name, about = task.constant
+        entries.append(Entry(name, BASELINE, validation.constant, test.constant if test else {}, settings={"method": about}))
+    for i, one in enumerate(trained):
+        entries.append(
+            Entry(
+                one.method.name,
+                BASELINE,
+                validation.methods[i][0],
+                test.methods[i][0] if test else {},
+                parameters=one.fitted.parameters,
+                size_mb=one.fitted.size / 1e6,
+                training_seconds=one.seconds,
+                scoring_rows_per_second=(test or validation).methods[i][1],
+                settings={"method": one.method.about, **one.fitted.settings},
+                note=note,
+            )
+        )
+    return entries

@@ -1,0 +1,129 @@
+"""What can be checked before a cluster is started, a concern each: each command puts together those that concern it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sparknlp_ft.config import Config, SourceConfig, TrainConfig
+from sparknlp_ft.errors import ConfigError, DataError, nearest
+from sparknlp_ft.storage import is_url
+from sparknlp_ft.tasks import Task, get_task
+from sparknlp_ft.text.windows import get_window
+
+
+def check_task(config: Config) -> list[str]:
+    """Check what every command on a table needs: that there is the task, and that window and roles fit it."""
+    task = get_task(config.data.task)
+    check_window(config)
+    check_roles(config)
+    return [f"task {task.name}: needs {', '.join((*task.text_roles, task.target_role))}"]
+
+
+def check_window(config: Config) -> None:
+    """Refuse a window that there is not, or that the task cannot use."""
+    task, text = get_task(config.data.task), config.text
+    get_window(text.window or task.default_window, text.window_params, max_length=text.max_length)
+    if text.window is not None and task.windows is not None and text.window not in task.windows:
+        raise ConfigError(f"text.window: {text.window!r} cannot be used for {task.name}. Valid: {', '.join(task.windows)}")
+
+
+def check_roles(config: Config) -> None:
+    """Refuse columns for roles that the task has not."""
+    task = get_task(config.data.task)
+    roles = (*task.text_roles, *task.optional_roles, task.target_role)
+    unknown = [role for role in config.data.columns if role not in roles]
+    if unknown:
+        raise ConfigError(f"data.columns: {unknown[0]!r} is not a role of task {task.name}; valid roles: {', '.join(roles)}")
+
+
+def check_loss(config: Config) -> None:
+    """Refuse settings that would have no effect: who gives them counts on one."""
+    task, default = get_task(config.data.task), TrainConfig()
+    for name in ("loss", "class_weights", "label_smoothing"):
+        value = getattr(config.train, name)
+        if value != getattr(default, name) and name not in task.train_settings:
+            raise ConfigError(f"train.{name}: {value!r} means nothing to task {task.name}; leave it out")
+
+
+def check_sources(config: Config) -> list[str]:
+    """Look for the files that are to be ingested.
+
+    Raises:
+        ConfigError: No source is given.
+        DataError: A source is not there.
+    """
+    if not config.data.sources:
+        raise ConfigError("data.sources: empty; ingest needs at least one, for example [{format: csv, path: train.csv, split: train}]")
+    return [_source(f"data.sources.{i}", source) for i, source in enumerate(config.data.sources)]
+
+
+def _source(where: str, source: SourceConfig) -> str:
+    if source.format == "hub" or is_url(source.path):
+        return f"{where}: {source.format} {source.path} (not looked up before the job runs)"
+    path = Path(source.path)  # absolute, as every path of a loaded configuration
+    files = [path] if path.exists() else list(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    if not files:
+        raise DataError(f"{where}.path: {source.path!r} does not exist; give a file, folder or glob")
+    return f"{where}: {source.format}, {len(files)} file(s) or folder(s)"
+
+
+def check_base(config: Config) -> list[str]:
+    """Look for the base model, and whether the windows fit it, if it is a folder.
+
+    Raises:
+        ModelError: It is not there, or cannot be used.
+        ConfigError: The windows do not fit it.
+    """
+    from sparknlp_ft.models.origin import REGISTRY_PREFIX, resolve_base
+    from sparknlp_ft.text.encoder import TextEncoder
+
+    base = config.model.base
+    if base.startswith(REGISTRY_PREFIX):
+        return [f"model.base: {base} (a registered model; not looked up before the job runs)"]
+    if not (base.startswith("package:") or Path(base).is_absolute()):
+        return [f"model.base: {base} (a Hub name; not looked up before the job runs)"]
+    folder = resolve_base(config.model)
+    TextEncoder.load(folder, config.text, default_window=get_task(config.data.task).default_window)
+    return [f"model.base: {base}, found"]
+
+
+def check_metric(config: Config, task: Task, labels: Sequence[str] = ()) -> None:
+    """Refuse a ``train.metric`` that the task has not.
+
+    Args:
+        config: The configuration.
+        task: The task.
+        labels: The label list once it is known: some metrics are of two labels alone.
+
+    Raises:
+        ConfigError: Names the metrics there are.
+    """
+    if config.train.metric is not None:
+        loss = ["loss"] if "loss" in task.shown_metrics else []
+        _known_metric("train.metric", config.train.metric, task, [*task.metric_names(labels), *loss])
+
+
+def decisive_metric(config: Config, task: Task) -> str:
+    """Return the metric that models are compared by: of predictions, so never the loss, which predictions do not tell."""
+    return task.default_metric if config.train.metric in (None, "loss") else config.train.metric
+
+
+def compared_metric(config: Config) -> str:
+    """Return the validation metric that candidates are ordered by: of predictions, so never the loss.
+
+    Raises:
+        ConfigError: ``compare.measure`` is none of the task's.
+    """
+    task = get_task(config.data.task)
+    if config.compare.measure is not None:
+        _known_metric("compare.measure", config.compare.measure, task, task.metric_names())
+        return config.compare.measure
+    return decisive_metric(config, task)
+
+
+def _known_metric(setting: str, name: str, task: Task, names: list[str]) -> None:
+    if name not in names:
+        raise ConfigError(
+            f"{setting}: {name!r} is not a metric of task {task.name}.{nearest(name, names)} Valid: {', '.join(sorted(names))}"
+        )

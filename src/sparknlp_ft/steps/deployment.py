@@ -1,0 +1,119 @@
+"""A model on the cluster: resolved once on the driver, its files brought to every machine, a UDF around it."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparknlp_ft.config import Config, DataConfig
+from sparknlp_ft.errors import ConfigError
+from sparknlp_ft.identity import fingerprint, of_model
+from sparknlp_ft.models.meta import load_meta
+from sparknlp_ft.scoring.udf import Loader, Model, scoring_udf
+from sparknlp_ft.steps.job import Job
+from sparknlp_ft.tables.session import is_local
+from sparknlp_ft.tasks import Task, get_task
+from sparknlp_ft.tracking.pyfunc import text_roles
+from sparknlp_ft.tracking.registry import resolve_model
+from sparknlp_ft.tracking.store import ModelRef, Store, download_model, load_logged_engine, model_folder
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, SparkSession
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A model that the workers can score with."""
+
+    model: ModelRef
+    task: Task
+    labels: tuple[str, ...]
+    text_roles: tuple[str, ...]
+    columns: dict[str, str]  #: role → column that a packaged model reads, where a table is not said to have another one
+    fields: str  #: prediction columns as DDL
+    score: Callable[..., Column]  #: see ``scoring.udf.scoring_udf``
+
+    def reading(self, data: DataConfig, have: Sequence[str]) -> DataConfig:
+        """Return ``data`` with the model's own columns for roles that ``data.columns`` does not speak of.
+
+        Args:
+            data: The section.
+            have: Columns of the table.
+        """
+        own = {role: name for role, name in self.columns.items() if name in have or role not in have}
+        return data.model_copy(update={"columns": own | data.columns})
+
+
+def wanted_model(config: Config, store: Store) -> ModelRef:
+    """Return the model to score with, as one concrete version: ``score.model``, or the one the alias means now.
+
+    Raises:
+        ModelError: It is not there.
+    """
+    return resolve_model(store, config.score.model or f"{config.model_name}@{config.tracking.alias}")
+
+
+@contextmanager
+def deploy(job: Job, model: ModelRef) -> Iterator[Deployment]:
+    """Bring a model to the workers for the time of a block.
+
+    Raises:
+        ModelError: Its files cannot be read.
+        ConfigError: It is of another task than ``data.task``.
+    """
+    config = job.config
+    with tempfile.TemporaryDirectory(prefix="sparknlp_ft-model-") as folder:
+        downloaded = download_model(job.store, model, folder)
+        meta = load_meta(model_folder(downloaded))
+        if meta.task != config.data.task:
+            raise ConfigError(
+                f"data.task: {config.data.task!r}, but model {model.display} is for {meta.task!r}; set data.task or score.model"
+            )
+        task, score = get_task(meta.task), config.score
+        settings: dict[str, Any] = {"batch_tokens": score.batch_tokens, "precision": score.precision, "threads": score.threads}
+        key = fingerprint([*of_model(job.store.uri, model.uri, model.run_id), settings], length=32)
+        load: Loader = partial(_load, find=_ship(job.spark, downloaded, key), **settings)
+        score_columns = scoring_udf(load, key, task, meta.fields)
+        yield Deployment(model, task, meta.labels, text_roles(meta, task.text_roles), dict(meta.columns), meta.fields, score_columns)
+
+
+def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
+    """Return a function that says, on a worker, where the model's folder is; other machines get it through Spark, once."""
+    if is_local(spark):
+        return partial(str, folder)
+    name = f"model-{fingerprint([spark.sparkContext.applicationId, key], length=16)}"
+    archive = f"{_archives()}/{name}.tar"
+    if not Path(archive).exists():
+        # Not shutil.make_archive: its entry './' is refused by Hadoop's unpacking as leading outside.
+        with tarfile.open(archive, "w") as tar:
+            for child in sorted(folder.iterdir()):
+                tar.add(child, arcname=child.name)
+        spark.sparkContext.addArchive(f"{archive}#{name}")
+    return partial(_shipped, name)
+
+
+@functools.cache
+def _archives() -> str:
+    """Return a folder that lasts as long as this process: an executor that comes up late still asks for what was added."""
+    folder = tempfile.mkdtemp(prefix="sparknlp_ft-archives-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _shipped(name: str) -> str:
+    from pyspark import SparkFiles
+
+    return SparkFiles.get(name)
+
+
+def _load(device: str | None, *, find: Callable[[], str], **settings: Any) -> Model:
+    return load_logged_engine(device, downloaded=find(), **settings)

@@ -1,0 +1,198 @@
+"""Labelled rows scored with one model, through the same UDF that scores a table, and compared."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from pyspark.sql import functions as F
+
+from sparknlp_ft.errors import ConfigError, DataError, nearest, shown
+from sparknlp_ft.progress import log, step
+from sparknlp_ft.reports.confusion import draw
+from sparknlp_ft.scoring.ddl import fields
+from sparknlp_ft.scoring.incremental import SCORED, model_roles, partitions_for, with_scores
+from sparknlp_ft.scoring.rows import OK
+from sparknlp_ft.steps.deployment import Deployment, deploy
+from sparknlp_ft.steps.job import Job
+from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, resolve_roles, with_split
+from sparknlp_ft.tables.delta import read
+from sparknlp_ft.tables.session import slots
+from sparknlp_ft.tables.targets import KINDS
+from sparknlp_ft.tables.watch import spark_step
+from sparknlp_ft.tasks import Task
+from sparknlp_ft.tasks.task import Outcomes
+from sparknlp_ft.tracking.store import ModelRef, Run, open_run
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+SPLITS = (TRAIN, VALIDATION, TEST, "all")
+
+#: Labels of the printed per-label table; the logged file has all.
+SHOWN_LABELS = 12
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well one model does on some rows."""
+
+    model: ModelRef
+    rows: int  #: labelled rows; those without a prediction count as wrong
+    unlabelled: int
+    unscored: int  #: labelled rows with status 'empty' or 'error'
+    unknown: tuple[str, ...]  #: labels that the model does not know; their rows count as wrong
+    metrics: dict[str, float]
+    outcomes: Outcomes
+    task: Task
+    matrix: pd.DataFrame | None = None  #: confusion of single labels
+    table: pd.DataFrame | None = None  #: per label
+    title: str = ""
+    logged: str = ""
+    seconds: float = 0.0  #: of the scoring job, model loading included
+
+    def __str__(self) -> str:
+        shown = [*self.task.shown_metrics, *(name for name in sorted(self.metrics) if name not in self.task.shown_metrics)]
+        lines = [
+            f"model    {self.model.display}",
+            f"rows     {self.title}: {self.rows:,} labelled, {self.unscored:,} of them not scored; {self.unlabelled:,} without label",
+            *[f"{name:<20} {self.metrics[name]:.4f}" for name in shown if name in self.metrics],
+        ]
+        if self.table is not None:
+            lines += ["", self.table.head(SHOWN_LABELS).to_string(index=False, float_format="{:.3f}".format)]
+            if len(self.table) > SHOWN_LABELS:
+                lines.append(f"… and {len(self.table) - SHOWN_LABELS} more labels")
+        if self.logged:
+            lines.append(f"logged   {self.logged}")
+        return "\n".join(lines)
+
+
+def check_split(split: str) -> None:
+    """Refuse a split that there is not.
+
+    Raises:
+        ConfigError: Names those there are.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"--split: {split!r} is not a split.{nearest(split, SPLITS)} Valid: {', '.join(SPLITS)}")
+
+
+def split_rows(job: Job) -> DataFrame:
+    """Return the pinned rows with their split, cut as the snapshot was."""
+    rows, data = read(job.spark, job.source), job.config.data
+    return with_split(rows, resolve_roles(rows, data, job.task, need_target=True), data)
+
+
+def rows_of_split(job: Job, split: str) -> DataFrame:
+    """Return the rows of a split; validation rows are cut as for training.
+
+    Raises:
+        DataError: There are none; names the splits there are.
+    """
+    rows = split_rows(job)
+    if split == "all":
+        return rows
+    chosen = rows.where(F.col(SPLIT) == split)
+    if chosen.isEmpty():
+        have = [row[0] for row in rows.select(SPLIT).distinct().orderBy(SPLIT).collect()]
+        raise DataError(
+            f"table {job.source.ref.display!r} has no {split!r} rows; it has: {', '.join(have) or 'no rows'}. Give another --split."
+        )
+    return chosen
+
+
+def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -> Evaluation:
+    """Score labelled rows with one model and compare.
+
+    Args:
+        job: Session, store, roles, scoring settings.
+        model: The model, resolved.
+        rows: Rows with key, texts and target.
+        title: What the rows are called in the report.
+
+    Raises:
+        DataError: No row has a label, or columns are missing.
+    """
+    with deploy(job, model) as deployment:
+        data = deployment.reading(job.config.data, rows.columns)
+        roles = model_roles(resolve_roles(rows, data, deployment.task, need_target=True), deployment.text_roles)
+        groups, seconds = _count_pairs(job, deployment, rows, roles)
+    task = deployment.task
+    labelled = groups[groups["target"].notna()]
+    if not labelled["count"].sum():
+        of = f" of {title}" if title else ""
+        raise DataError(f"no row{of} has a target, so there is nothing to evaluate; check data.columns.{task.target_role}")
+    targets, counts = labelled["target"].tolist(), labelled["count"].astype(int).tolist()
+    predictions = [value if isinstance(value, str) else None for value in labelled["prediction"]]
+    labels = task.evaluated_labels(deployment.labels, predictions)
+    outcomes, unknown = task.outcomes_of_values(targets, predictions, labels, counts), task.unknown_labels(labels, targets)
+    if unknown:
+        log.warning("%d label(s) that model %s does not know count as wrong: %s", len(unknown), model.display, shown(unknown))
+    return Evaluation(
+        model=model,
+        rows=sum(counts),
+        unlabelled=int(groups.loc[groups["target"].isna(), "count"].sum()),
+        unscored=int(labelled.loc[labelled["status"] != OK, "count"].sum()),
+        unknown=unknown,
+        metrics=task.metrics(outcomes, labels),
+        outcomes=outcomes,
+        task=task,
+        matrix=task.confusion(targets, predictions, counts, labels),
+        table=task.label_table(targets, predictions, counts, labels),
+        title=title,
+        seconds=seconds,
+    )
+
+
+def _count_pairs(job: Job, deployment: Deployment, frame: DataFrame, roles: Roles) -> tuple[pd.DataFrame, float]:
+    """Return the number of rows by target, prediction and status: all that metrics need, whatever the table's size; and the seconds."""
+    assert roles.target is not None
+    task, spark = deployment.task, job.spark
+    name, kind = fields(task.prediction_fields)[0]
+    if (name, kind) not in fields(deployment.fields):
+        raise ConfigError(
+            f"model {deployment.model.display} cannot be evaluated: its own postprocess writes {deployment.fields!r}, and what is compared "
+            f"with the targets of {task.name} is {name!r}"
+        )
+    predicted = F.col(SCORED)[name]
+    prediction = predicted if kind == "string" else F.to_json(predicted) if "<" in kind else predicted.cast("string")
+    rows = frame.withColumn("_target", KINDS[task.target_kind].value(frame, roles.target))
+    partitions = job.config.score.partitions or partitions_for(frame.count(), slots(spark))
+    scored = with_scores(rows, roles, deployment.score, partitions=partitions)
+    pairs = scored.select(F.col("_target").alias("target"), prediction.alias("prediction"), F.col(SCORED)["status"].alias("status"))
+    start = time.monotonic()
+    with spark_step(f"scoring with {deployment.model.display}", spark):
+        groups = pairs.groupBy("target", "prediction", "status").count().orderBy("target", "prediction", "status").toPandas()
+    return groups, time.monotonic() - start
+
+
+def log_evaluation(job: Job, result: Evaluation, split: str) -> str:
+    """Log metrics, per-label table, picture and report to the model's run; returns where."""
+    source = job.source
+    name = re.sub(r"[^\w.-]+", "_", source.ref.value.replace("`", "").rsplit("/", 1)[-1])
+    folder = f"evaluation/{name}-{split}-version-{source.version}"
+    run, measured = open_run(job.store, result.model.run_id), {**result.metrics, "rows": result.rows, "seconds": result.seconds}
+    with step("logging the evaluation"):
+        run.log_metrics({f"evaluation/{name}/{split}/{metric}": value for metric, value in measured.items()}, step=source.version)
+        run.flush()
+        _log_files(run, result, folder, title=f"{result.model.display} on {name} ({split})")
+        run.log_table(source, context=f"evaluation {split}")
+    return f"run {result.model.run_id}, artifacts {folder}/"
+
+
+def _log_files(run: Run, result: Evaluation, folder: str, *, title: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="sparknlp_ft-report-") as scratch:
+        if result.matrix is not None:
+            picture = Path(scratch) / "confusion.png"
+            draw(result.matrix, picture, title=title)
+            run.log_file(picture, folder)
+        if result.table is not None:
+            table = Path(scratch) / "labels.csv"
+            result.table.to_csv(table, index=False)
+            run.log_file(table, folder)
+    run.log_text(str(result), f"{folder}/report.txt")

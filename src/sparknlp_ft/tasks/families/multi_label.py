@@ -1,0 +1,182 @@
+"""Multi-label classification: any number of labels for each text, each with a threshold tuned on validation rows."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from sparknlp_ft.baselines.linear import one_against_rest
+from sparknlp_ft.baselines.methods import Method
+from sparknlp_ft.errors import DataError
+from sparknlp_ft.tasks.counting import averaged, counts_table
+from sparknlp_ft.tasks.labels import distinct_labels, not_in_train
+from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+#: Thresholds that are tried.
+THRESHOLDS = np.arange(1, 20) / 20
+#: A label weighs at most so many times as much where it applies as where it does not.
+MOST_WEIGHT = 20.0
+
+
+class MultiLabel(Task):
+    """Binary cross-entropy for each label; thresholds per label, chosen for the label's F1 on validation rows."""
+
+    name = "multi_label"
+    optional_roles = ("text_pair",)
+    target_role = "labels"
+    train_settings = ("loss", "class_weights")
+    target_kind = "labels"
+    default_metric = "f1_micro"
+    shown_metrics = ("f1_micro", "f1_macro", "subset_accuracy", "loss")
+    prediction_fields = "labels array<string>, scores map<string,float>"
+    constant = ("majority", "always the most frequent label of train, alone")
+
+    def label_list(self, values: Sequence[str]) -> list[str]:
+        labels = sorted(set(values))
+        if not labels:
+            raise DataError("no row of train has a label; check data.columns.labels and data.train_split")
+        return labels
+
+    def prior(self, statistics: Statistics, labels: Sequence[str]) -> list[float] | None:
+        """Log-odds of each label in train: else the first steps teach the encoder that labels are rare, and nothing of the text.
+
+        The initialisation of Lin et al., arXiv:1708.02002, section 4.1, for each label by itself.
+        """
+        counts, rows = statistics.label_counts, statistics.rows
+        return [math.log((counts.get(label, 0) + 1) / (rows - counts.get(label, 0) + 1)) for label in labels]
+
+    def encode_targets(self, values: Sequence[str], labels: Sequence[str], **_: Any) -> list[bytes]:
+        return [row.tobytes() for row in _multi_hot(values, labels, strict=True)]
+
+    def decode_target(self, packed: bytes) -> np.ndarray:
+        return np.frombuffer(packed, dtype=np.uint8)
+
+    def settings(self, config: Any, statistics: Statistics) -> dict[str, Any]:
+        weights, rows = None, statistics.rows
+        if config.train.class_weights == "balanced":
+            weights = {
+                label: min(max((rows - count) / max(count, 1), 1 / MOST_WEIGHT), MOST_WEIGHT)
+                for label, count in statistics.label_counts.items()
+            }
+        return {"class_weights": weights, "focal_gamma": config.train.focal_gamma if config.train.loss == "focal" else 0.0}
+
+    def adopt(self, network: PreTrainedModel) -> tuple[str, ...]:
+        return distinct_labels(network)
+
+    def loss(self, output: torch.Tensor, rows: Rows, setup: Setup) -> torch.Tensor:
+        import torch
+        from torch.nn.functional import binary_cross_entropy_with_logits
+
+        logits, settings = by_row(output, rows), setup.settings
+        targets = torch.from_numpy(np.stack(rows.targets).astype(np.float32)).to(logits.device, non_blocking=True)
+        weights = settings.get("class_weights")
+        positive = None if not weights else torch.tensor([weights.get(label, 1.0) for label in setup.labels], device=logits.device)
+        losses = binary_cross_entropy_with_logits(logits, targets, reduction="none", pos_weight=positive)
+        if gamma := settings.get("focal_gamma"):  # Lin et al., arXiv:1708.02002
+            losses = losses * (torch.sigmoid(logits) - targets).abs().clamp(min=1e-6).pow(gamma)
+        return losses.mean(dim=1)
+
+    def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
+        logits, target = results.astype(np.float64), np.stack(rows.targets)
+        losses = np.logaddexp(0, logits) - logits * target
+        return {"target": target, "score": (1 / (1 + np.exp(-logits))).astype(np.float32), "loss": losses.mean(axis=1)}
+
+    def outcomes_of_values(
+        self, targets: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str], weights: Sequence[int]
+    ) -> Outcomes:
+        # Labels the model does not know are columns of their own, so that missing them counts.
+        every = [*labels, *sorted({label for value in targets for label in json.loads(value)} - set(labels))]
+        return {
+            "target": _multi_hot(targets, every),
+            "prediction": _multi_hot([value or "[]" for value in predictions], every),
+            "weight": np.asarray(weights, dtype=np.int64),
+        }
+
+    def majority_outcomes(self, outcomes: Outcomes, statistics: Statistics, labels: Sequence[str]) -> Outcomes:
+        majority = max(labels, key=lambda label: (statistics.label_counts.get(label, 0), label))
+        prediction = np.zeros_like(outcomes["target"])
+        prediction[:, list(labels).index(majority)] = 1
+        kept = {name: values for name, values in outcomes.items() if name not in ("loss", "score")}
+        return {**kept, "prediction": prediction}
+
+    def baselines(self) -> tuple[Method, ...]:
+        fit = functools.partial(one_against_rest, multi_hot=functools.partial(_multi_hot, strict=True), thresholds=self._tuned)
+        return (Method("TF-IDF + one-vs-rest", "a logistic regression per label, thresholds tuned on validation", fit),)
+
+    def _tuned(self, target: np.ndarray, score: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        return _thresholds(labels, self.tune({"target": target, "score": score}, labels))
+
+    def tune(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, Any]:
+        """Choose each label's threshold for its F1 (of several the one nearest to 0.5; 0.5 for a label without rows)."""
+        target, score = outcomes["target"].astype(bool), outcomes["score"]
+        chosen = {}
+        for i, label in enumerate(labels):
+            predicted = score[:, i, None] >= THRESHOLDS
+            hits = (predicted & target[:, i, None]).sum(axis=0)
+            f1 = 2 * hits / np.maximum(predicted.sum(axis=0) + target[:, i].sum(), 1)
+            ranked = sorted(range(len(THRESHOLDS)), key=lambda at: (-f1[at], abs(THRESHOLDS[at] - 0.5)))
+            chosen[label] = float(THRESHOLDS[ranked[0]]) if hits.any() else 0.5
+        return {"thresholds": chosen}
+
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
+        target, prediction = outcomes["target"], self._predicted(outcomes, labels, settings)
+        weight = outcomes.get("weight", np.ones(len(target)))
+        result = averaged(*_counts(target, prediction, weight))
+        result["subset_accuracy"] = float(np.average((target == prediction).all(axis=1), weights=weight))
+        result["hamming_accuracy"] = float(np.average((target == prediction).mean(axis=1), weights=weight))
+        if "loss" in outcomes:
+            result["loss"] = float(np.average(outcomes["loss"], weights=weight))
+        return result
+
+    def label_table(
+        self, targets: Sequence[str], predictions: Sequence[str | None], counts: Sequence[int], labels: Sequence[str]
+    ) -> pd.DataFrame:
+        outcomes = self.outcomes_of_values(targets, predictions, labels, counts)
+        found = _counts(outcomes["target"], outcomes["prediction"], outcomes["weight"])
+        return counts_table(labels, *(values[: len(labels)].astype(np.int64) for values in found))
+
+    def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
+        if not len(results):
+            return pd.DataFrame({"labels": [], "scores": []}, dtype=object)
+        scores = 1 / (1 + np.exp(-results.astype(np.float64)))
+        thresholds = _thresholds(setup.labels, setup.settings)
+        chosen = [[label for label, score, least in zip(setup.labels, row, thresholds, strict=True) if score >= least] for row in scores]
+        return pd.DataFrame(
+            {"labels": chosen, "scores": [dict(zip(setup.labels, row, strict=True)) for row in scores.astype(np.float32).tolist()]}
+        )
+
+    def _predicted(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None) -> np.ndarray:
+        if "prediction" in outcomes:
+            return outcomes["prediction"]
+        return (outcomes["score"] >= _thresholds(labels, settings or {})).astype(np.uint8)
+
+
+def _thresholds(labels: Sequence[str], settings: Mapping[str, Any]) -> np.ndarray:
+    chosen = settings.get("thresholds", {})
+    return np.asarray([chosen.get(label, 0.5) for label in labels])
+
+
+def _counts(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return weight @ (target & prediction).astype(np.float64), weight @ prediction.astype(np.float64), weight @ target.astype(np.float64)
+
+
+def _multi_hot(values: Sequence[str], labels: Sequence[str], *, strict: bool = False) -> np.ndarray:
+    index = {label: i for i, label in enumerate(labels)}
+    result = np.zeros((len(values), len(labels)), dtype=np.uint8)
+    for row, value in enumerate(values):
+        for label in json.loads(value):
+            if label in index:
+                result[row, index[label]] = 1
+            elif strict:
+                raise not_in_train([label], labels)
+    return result

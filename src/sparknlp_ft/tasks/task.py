@@ -1,0 +1,270 @@
+"""What every task family is: which columns it needs, how targets are encoded, the loss, the decoding, the metrics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from sparknlp_ft.baselines.methods import Method
+    from sparknlp_ft.text.encoder import Inputs, TextEncoder, Tokens
+
+#: Row-wise results of an evaluation, by name; equal lengths. ``weight``, if present, counts equal rows.
+Outcomes = dict[str, np.ndarray]
+
+#: Metrics of which less is better.
+LOWER_IS_BETTER = frozenset({"loss", "mse", "rmse", "mae", "fp", "fn"})
+
+#: A target that the loss does not count.
+IGNORED = -100
+
+
+def join_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
+    """Return the outcomes of all parts' rows, one part after the other; there is at least one part."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def signed(metric: str, value: float) -> float:
+    """Return a metric's value with the sign that makes more better."""
+    return -value if metric in LOWER_IS_BETTER else value
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the targets of the training rows are like.
+
+    Attributes:
+        rows: Rows of train.
+        label_counts: How often each label stands there.
+        mean: Mean of targets that are numbers.
+        deviation: Their standard deviation.
+    """
+
+    rows: int = 0
+    label_counts: Mapping[str, int] = field(default_factory=dict)
+    mean: float | None = None
+    deviation: float | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What belongs to one model: handed to the task, which itself keeps nothing.
+
+    Attributes:
+        labels: Label list.
+        settings: The task's settings, as ``Task.settings`` made them, and what ``Task.tune`` found on validation rows.
+        encoder: Tokenizer and window.
+    """
+
+    labels: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    encoder: TextEncoder | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as the network is shown them, and what their outputs are read with.
+
+    Attributes:
+        windows: The windows of each row, at least one.
+        targets: Decoded target of each row; empty in scoring.
+        texts: The last text of each row, and ``offsets`` its tokens' characters, int32 [tokens, 2]; where a task needs them.
+    """
+
+    windows: list[list[Inputs]]
+    targets: list[Any] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    offsets: list[np.ndarray] = field(default_factory=list)
+
+
+class Task(ABC):
+    """One task family. Stateless: what belongs to a data set or a model is handed in.
+
+    An *output* is what the network says of one window, as numpy; a *result* what it says of one row, made of the outputs
+    of all its windows. Where results are arrays of one shape they are kept as one array of shape [rows, …], otherwise as
+    an array of objects.
+    """
+
+    name: str
+    text_roles: tuple[str, ...] = ("text",)  #: Input roles every row must have, first text first.
+    optional_roles: tuple[str, ...] = ()  #: Input roles a table may have in addition (a second text).
+    target_role: str  #: Role of the target column.
+    train_settings: tuple[str, ...] = ()  #: Settings of ``train`` about the loss that this family has a use for.
+    target_kind: str  #: What the target column holds: a key of ``tables.targets.KINDS``.
+    auto_model: str = "AutoModelForSequenceClassification"  #: transformers auto class that builds the network.
+    default_metric: str  #: Metric that picks the best epoch and moves the alias; higher is better.
+    shown_metrics: tuple[str, ...]  #: What is printed of an epoch or an evaluation; all metrics are logged.
+    prediction_fields: str  #: Spark DDL of the prediction columns that ``decode`` makes; the first one is evaluated.
+    default_window: str = "head"
+    windows: tuple[str, ...] | None = None  #: Window functions that make sense; None: all.
+    needs_offsets: bool = False  #: Whether characters are needed of each token of the last text.
+    generates: bool = False  #: Whether the network writes its output token by token.
+    constant: tuple[str, str] | None = None  #: What ``majority_outcomes`` answers, name and description; None: not worth to be shown.
+
+    # The data set.
+
+    @abstractmethod
+    def label_list(self, values: Sequence[str]) -> list[str]:
+        """Return the label list of a data set from the labels that occur in train; raises DataError if unfit."""
+
+    def prior(self, statistics: Statistics, labels: Sequence[str]) -> list[float] | None:
+        """Return what a new head is to say before it has learnt anything, a value per output; None: what is drawn."""
+        return None
+
+    @abstractmethod
+    def encode_targets(
+        self, values: Sequence[str], labels: Sequence[str], *, tokens: Sequence[Tokens], texts: Sequence[str], encoder: TextEncoder
+    ) -> list[bytes]:
+        """Return what the snapshot keeps of each target.
+
+        Args:
+            values: Targets as ``tables.targets`` writes them.
+            labels: Label list.
+            tokens: Tokens of the last text of each row.
+            texts: The texts themselves.
+            encoder: Tokenizer.
+
+        Raises:
+            DataError: A value does not fit.
+        """
+
+    @abstractmethod
+    def decode_target(self, packed: bytes) -> Any:
+        """Return a target as ``loss`` and ``outcomes`` take it."""
+
+    def settings(self, config: Any, statistics: Statistics) -> dict[str, Any]:
+        """Return the settings of a model to be trained (JSON), from a ``Config`` and the targets of train."""
+        return {}
+
+    def untrained_settings(self, config: Any) -> dict[str, Any]:
+        """Return what training would have settled, for a model that was trained elsewhere."""
+        return {}
+
+    # The network.
+
+    def output_names(self, labels: Sequence[str]) -> list[str]:
+        """Return the names of the network's outputs, one per logit."""
+        return list(labels)
+
+    def adopt(self, network: PreTrainedModel) -> tuple[str, ...]:
+        """Return the labels of a network that was trained elsewhere, after putting its last layer into the order of our outputs.
+
+        Raises:
+            ModelError: Its outputs cannot be read as this task's.
+        """
+        return ()
+
+    def forward(
+        self, network: torch.nn.Module, inputs: Mapping[str, torch.Tensor], rows: Rows, setup: Setup, *, training: bool
+    ) -> torch.Tensor:
+        """Run the network on padded windows (those of all rows, in order); returns [windows, …]."""
+        return network(**inputs).logits.float()
+
+    @abstractmethod
+    def loss(self, output: torch.Tensor, rows: Rows, setup: Setup) -> torch.Tensor:
+        """Return the loss of each row, float32 of shape [rows], from what ``forward`` returned in training."""
+
+    def read(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the part of an output that is copied off the device, [windows, …]."""
+        return output
+
+    def results(self, outputs: Sequence[np.ndarray], rows: Rows, setup: Setup) -> np.ndarray:
+        """Return the result of each row from the outputs of its windows: their mean, unless the task says otherwise."""
+        joined = np.stack(outputs) if len(outputs) else np.zeros((0, max(1, len(setup.labels))), dtype=np.float32)
+        counts = np.fromiter(map(len, rows.windows), dtype=np.int64, count=len(rows.windows))
+        if (counts == 1).all():
+            return joined
+        return np.add.reduceat(joined, np.cumsum(counts) - counts) / counts.reshape(-1, *[1] * (joined.ndim - 1))
+
+    # Quality.
+
+    @abstractmethod
+    def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
+        """Return what ``metrics`` needs of each row: small arrays that can be gathered over ranks."""
+
+    @abstractmethod
+    def outcomes_of_values(
+        self, targets: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str], weights: Sequence[int]
+    ) -> Outcomes:
+        """Return the outcomes of predictions read back from a table: target and predicted values, with counts.
+
+        A prediction is the first of ``prediction_fields``, as JSON unless it is a string; None where there is none.
+        """
+
+    @abstractmethod
+    def majority_outcomes(self, outcomes: Outcomes, statistics: Statistics, labels: Sequence[str]) -> Outcomes:
+        """Return the outcomes of one answer for all, the best that train's targets tell, on the same rows."""
+
+    def baselines(self) -> tuple[Method, ...]:
+        """Return the cheap methods that a model is held against."""
+        return ()
+
+    def tune(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, Any]:
+        """Return what is chosen on validation rows, such as thresholds: settings that ``metrics`` and ``decode`` then use."""
+        return {}
+
+    @abstractmethod
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
+        """Return every metric of the family by name, higher is better except ``loss``."""
+
+    def metric_names(self, labels: Sequence[str] = ()) -> list[str]:
+        """Return the metrics of predictions, sorted, as they are seen from two made-up rows: some are of two labels alone."""
+        names = labels if len(labels) > 1 else ("a", "b")
+        values = self.example_values(names)
+        return sorted(self.metrics(self.outcomes_of_values(values, values, names, [1] * len(values)), names))
+
+    def example_values(self, labels: Sequence[str]) -> list[str]:
+        """Return made-up values that do for targets and for predictions; without more knowledge, JSON's empty list."""
+        return ["[]", "[]"]
+
+    def evaluated_labels(self, labels: Sequence[str], predictions: Sequence[str | None]) -> tuple[str, ...]:
+        """Return the labels that predictions read back from a table are measured with: the model's, unless others are predicted."""
+        return tuple(labels)
+
+    def unknown_labels(self, labels: Sequence[str], targets: Sequence[str]) -> tuple[str, ...]:
+        """Return the labels of targets that the model does not know, where their rows can only be wrong."""
+        return ()
+
+    def confusion(
+        self, targets: Sequence[str], predictions: Sequence[str | None], counts: Sequence[int], labels: Sequence[str]
+    ) -> pd.DataFrame | None:
+        """Return rows by target (index) and prediction (columns), if each has one label; arguments as ``outcomes_of_values`` takes them."""
+        return None
+
+    def label_table(
+        self, targets: Sequence[str], predictions: Sequence[str | None], counts: Sequence[int], labels: Sequence[str]
+    ) -> pd.DataFrame | None:
+        """Return precision, recall, F1 and rows of each label (``label, rows, predicted, …``), if the family has labels."""
+        return None
+
+    @abstractmethod
+    def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
+        """Return the prediction columns of results; row order kept."""
+
+
+def by_row(values: torch.Tensor, rows: Rows) -> torch.Tensor:
+    """Return the mean over each row's windows of values of shape [windows, …]."""
+    import torch
+
+    counts = torch.tensor([len(windows) for windows in rows.windows], device=values.device)
+    if len(counts) == len(values):
+        return values
+    owner = torch.repeat_interleave(torch.arange(len(counts), device=values.device), counts)
+    summed = torch.zeros((len(counts), *values.shape[1:]), dtype=values.dtype, device=values.device).index_add_(0, owner, values)
+    return summed / counts.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def objects(values: Sequence[Any]) -> np.ndarray:
+    """Return an array of objects, one per value, whatever the values' own shapes."""
+    result = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        result[i] = value
+    return result
