@@ -55,7 +55,7 @@ def test_whole_way(spark: SparkSession, tmp_path: Path, family: str) -> None:
             "data": {"task": family, "table": "rows", "root": str(tmp_path / "lake"), "validation_fraction": 0.2},
             "model": {"base": str(base), "dropout": 0.0},
             "text": {"max_length": 24},
-            "train": {"epochs": 3, "batch_size": 16, "lanes": 2, "learning_rate": 0.01, "patience": None},
+            "train": {"epochs": 3, "batch_size": 16, "lanes": 2, "learning_rate": 0.01, "patience": None, "precision": "float32"},
             "generate": {"max_new_tokens": 5},
             "launch": {"backend": "solo", "ranks": 1, "run_dir": str(tmp_path / "runs")},
             "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db", "artifacts": str(tmp_path / "artifacts")},

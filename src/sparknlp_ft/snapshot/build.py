@@ -212,7 +212,11 @@ def _put(manifest: Manifest, build: str) -> Manifest:
     if (other := _cached(folder)) is not None:
         (folder / build).delete()
         return other
+    broken = folder.read_json(FILE_NAME)
     manifest.save()
+    if broken is not None:
+        for part in {file["path"].split("/")[0] for split in broken["splits"].values() for lane in split["lanes"] for file in lane}:
+            folder.delete(part)
     _sweep(folder, keep=build)
     log.info("snapshot %s: %s, %d labels", folder.name, _told(manifest.splits), len(manifest.labels))
     return manifest

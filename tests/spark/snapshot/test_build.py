@@ -130,8 +130,9 @@ def test_a_snapshot_is_built_once_and_never_stale(spark: SparkSession, tmp_path:
     # A file of it lost: built again.
     lost = Path(first.path) / first.splits["train"].lanes[0][0].path
     lost.unlink()
-    assert snapshot.build_snapshot(spark, pinned, made, TASK, base) == first
-    assert lost.is_file()
+    anew = snapshot.build_snapshot(spark, pinned, made, TASK, base)
+    assert (anew.path, anew.splits["train"].lane_rows) == (first.path, first.splits["train"].lane_rows) and content(anew, "train")
+    assert not lost.parent.parent.parent.exists(), "what is left of the broken one is gone"
     assert sorted(path.name for path in Path(first.path).parent.iterdir()) == sorted(Path(one.path).name for one in [first, *others])
 
 

@@ -147,7 +147,9 @@ class QuestionAnswering(Task):
         margins = outcomes["margin"][order]
         between = np.concatenate([[True], margins[:-1] < margins[1:], [True]])  # Equal margins cannot be told apart.
         best = int(np.argmax(np.where(between, answered + silent, -1.0)))
-        edges = np.concatenate([[margins[0] - 1], (margins[:-1] + margins[1:]) / 2, [margins[-1] + 1]])
+        middles = (margins[:-1] + margins[1:]) / 2
+        middles = np.where(middles < margins[1:], middles, margins[:-1])  # Two numbers may have none between them.
+        edges = np.concatenate([[margins[0] - 1], middles, [margins[-1] + 1]])
         return {"none_margin": float(np.clip(edges[best], NEVER, -NEVER))}
 
     def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
