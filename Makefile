@@ -11,10 +11,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # spark-submit, spark-class and horovodrun look for their Python on PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test check unit format lint types lock reference bench clean
+.PHONY: help setup demo test test-faults check unit format lint types lock reference bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## venv with the locked packages, Horovod, Delta's jars; seconds when nothing changed
 	@bash scripts/setup.sh
@@ -22,8 +22,11 @@ setup: ## venv with the locked packages, Horovod, Delta's jars; seconds when not
 demo: setup ## the whole main job on a data set of the project's own
 	@$(PYTHON) -m sparknlp_ft.demo
 
-test: setup ## all tests: unit, Spark, real Horovod ranks
-	@$(PYTHON) -m pytest tests
+test: setup ## all tests but those of faults: unit, Spark, real Horovod ranks
+	@$(PYTHON) -m pytest tests --ignore tests/faults
+
+test-faults: setup ## ranks and commands killed, stopped, interrupted at named points of real runs
+	@$(PYTHON) -m pytest tests/faults
 
 check: setup lint types unit ## what a change must pass: format, lint, types, unit tests
 
