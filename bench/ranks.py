@@ -29,8 +29,8 @@ from sparknlp_ft.text.encoder import TextEncoder
 from sparknlp_ft.training.active_rows import train_active_rows
 from sparknlp_ft.training.device import set_threads
 from sparknlp_ft.training.feed import Feed
-from sparknlp_ft.training.horovod_backend import HorovodComm
-from sparknlp_ft.training.launch import RANK_ENV
+from sparknlp_ft.training.launcher import RANK_ENV
+from sparknlp_ft.training.launchers.horovod import HorovodComm
 from tests.snapshots import write_snapshot
 
 RANKS, WARM_UP = 2, 3

@@ -57,7 +57,8 @@ def main() -> None:
     result = finish(found, whole)
     print(f"\n{report.section(result, None)}")
     if options.json:
-        path = options.json / f"{report.slug(result)}.json" if options.json.is_dir() else options.json
+        path = options.json if options.json.suffix else options.json / f"{report.slug(result)}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=1), encoding="utf-8")
         print(f"written: {path}")
 

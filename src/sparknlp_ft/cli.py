@@ -18,7 +18,9 @@ from sparknlp_ft.commands import command, command_names, commands
 from sparknlp_ft.config import Config, load_config
 from sparknlp_ft.errors import EXIT_INTERRUPTED, EXIT_OTHER, EXIT_USER, Stopped, UserError
 from sparknlp_ft.progress import setup_logging
+from sparknlp_ft.secrecy import cleaned
 from sparknlp_ft.steps.command import Command
+from sparknlp_ft.tracking.addresses import keep_config_secret, keep_overrides_secret, without_secrets
 
 
 def build_parser(known: Mapping[str, Command]) -> argparse.ArgumentParser:
@@ -61,42 +63,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     setup_logging()
     try:
         chosen = command(args.command)
+        keep_overrides_secret(args.overrides)
         config = load_config(args.config, args.overrides, need_table=chosen.needs_table)
+        keep_config_secret(config)
         for option in chosen.options:
             option.check(getattr(args, option.name))
         return _dry_run(chosen, config) if args.dry_run else _run(chosen, config, args)
     except UserError as error:
-        print(f"sparknlp-ft {args.command}: {error}", file=sys.stderr)
+        print(cleaned(f"sparknlp-ft {args.command}: {error}"), file=sys.stderr)
         return EXIT_USER
     except Stopped as stopped:
-        print(f"sparknlp-ft {args.command}: {stopped}", file=sys.stderr)
+        print(cleaned(f"sparknlp-ft {args.command}: {stopped}"), file=sys.stderr)
         return stopped.exit_code
     except KeyboardInterrupt:
         print(f"sparknlp-ft {args.command}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception:  # the last stop before the shell: the traceback is the message
-        traceback.print_exc()
+        print(cleaned(traceback.format_exc()), end="", file=sys.stderr)
         return EXIT_OTHER
 
 
 def _dry_run(chosen: Command, config: Config) -> int:
-    from sparknlp_ft.tracking.addresses import without_secrets
-
-    print(yaml.safe_dump(without_secrets(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True), end="")
+    print(cleaned(yaml.safe_dump(without_secrets(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True)), end="")
     for line in chosen.check(config):
-        print(f"# {line}")
+        print(cleaned(f"# {line}"))
     return 0
 
 
 def _run(chosen: Command, config: Config, args: argparse.Namespace) -> int:
     from sparknlp_ft.tables.session import get_session
     from sparknlp_ft.tracking.notify import notified
+    from sparknlp_ft.tracking.store import ask
 
     chosen.check(config)
     with notified(config.tracking.notify, f"sparknlp-ft {args.command} {chosen.subject(config)}") as ended:
+        if chosen.needs_store:
+            ask(config.tracking)
         spark = get_session(f"sparknlp-ft {args.command}") if chosen.needs_spark else None
         summary = chosen.run(config, spark, args)
-        print(summary)
+        print(cleaned(str(summary)))
         ended(summary)
     return 0
 

@@ -11,6 +11,9 @@ from typing import Any
 
 from sparknlp_ft.config import Config
 
+#: Settings of ``data`` that change the rows of a table before they are used.
+CURES = ("clean", "on_conflict", "on_misplaced")
+
 
 def fingerprint(values: object, *, length: int = 12) -> str:
     """Return a hash of plain values, as hexadecimal digits: for names of folders and files that they decide the content of."""
@@ -30,12 +33,12 @@ def of_measurement(config: Config, table: tuple[str, int], *more: object) -> lis
         table: Id and version of the table.
         more: What else does: the name of a candidate, where its run is kept.
     """
-    return [*more, config.model_settings(), config.data.model_dump(mode="json"), config.score.model_dump(mode="json"), *table]
+    return [*more, config.model_settings(), _data(config), config.score.model_dump(mode="json"), *table]
 
 
 def of_search(config: Config, table: tuple[str, int], measure: str) -> list[object]:
     """Return what decides the trials of a search."""
-    return [config.model_settings(), config.data.model_dump(mode="json"), config.compare.search, *table, measure]
+    return [config.model_settings(), _data(config), config.compare.search, *table, measure]
 
 
 def of_snapshot(config: Config, table: tuple[str, int], **more: object) -> dict[str, object]:
@@ -48,7 +51,17 @@ def of_snapshot(config: Config, table: tuple[str, int], **more: object) -> dict[
     """
     data = config.data
     splits = (data.train_split, data.validation_split, data.test_split, data.validation_fraction)
-    return {"table": table, "task": data.task, "splits": splits, "lanes": config.train.lanes, **more}
+    return {"table": table, "task": data.task, "splits": splits, "lanes": config.train.lanes, **_cures(config), **more}
+
+
+def _data(config: Config) -> dict[str, Any]:
+    """The data section; cures that are not used are left out, so that what was made before there were any keeps its name."""
+    return config.data.model_dump(mode="json", exclude=set(CURES)) | _cures(config)
+
+
+def _cures(config: Config) -> dict[str, Any]:
+    used = config.data.model_dump(mode="json", include=set(CURES), exclude_defaults=True)
+    return {name: value for name, value in used.items() if value}
 
 
 def of_model(uri: str, model: str, run_id: str) -> list[str]:

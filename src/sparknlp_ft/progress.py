@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from sparknlp_ft.secrecy import cleaned
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -18,6 +20,17 @@ log = logging.getLogger("sparknlp_ft")
 
 #: Seconds between two log lines of one bar where there is no terminal.
 LOG_INTERVAL = 10.0
+
+
+class CleanedLogs(logging.Filter):
+    """Takes secrets out of log lines, whoever handles them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = cleaned(record.getMessage()), None
+        return True
+
+
+log.addFilter(CleanedLogs())
 
 
 def setup_logging() -> None:
@@ -35,7 +48,7 @@ class _Stderr(logging.Handler):
     """Writes to what standard error is now; a notebook or a test may have replaced it since the start."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(self.format(record) + "\n")
+        sys.stderr.write(cleaned(self.format(record)) + "\n")  # A traceback may hold what the message does not.
         sys.stderr.flush()
 
 

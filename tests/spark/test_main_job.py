@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,16 @@ def test_train_registers_a_model_and_moves_the_alias(trained: tuple[Config, Trai
     splits = outcome.manifest.splits
     assert sum(split.rows for split in splits.values()) == ROWS
     assert splits["test"].rows == outcome.verdict.test_rows == len(range(0, ROWS, 10))
+
+
+def test_what_is_found_in_the_rows_is_told_and_kept_with_the_run(trained: tuple[Config, TrainOutcome], tmp_path: Path) -> None:
+    config, outcome = trained
+    kept = Path(connect(config.tracking).client.download_artifacts(outcome.run_id, "findings.json", str(tmp_path)))
+    found = json.loads(kept.read_text(encoding="utf-8"))
+    assert [one["kind"] for one in found] == [one.kind for one in outcome.findings]
+    # Of made-up messages of a word or two some are equal.
+    [equal] = [one for one in outcome.findings if one.kind == "equal texts in train and test"]
+    assert equal.count and equal.examples and "my" not in equal.message.split()
 
 
 def test_a_second_training_does_not_move_the_alias_unless_better(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:

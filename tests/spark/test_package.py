@@ -16,11 +16,12 @@ import yaml
 
 from sparknlp_ft.cli import main
 from sparknlp_ft.config import Config, TrackingConfig, load_config
-from sparknlp_ft.errors import ConfigError
+from sparknlp_ft.errors import ConfigError, ModelError
 from sparknlp_ft.pipelines.evaluate import run_evaluate
 from sparknlp_ft.pipelines.package import Packaged, run_package
 from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.tracking import store
+from sparknlp_ft.tracking.downloaded import model_folder
 from tests.tiny import tiny_foreign_dir, tiny_texts
 
 if TYPE_CHECKING:
@@ -57,7 +58,14 @@ class World:
 
     def config(self, *overrides: str) -> Config:
         return load_config(
-            None, [f"data.root={self.folder}/lake", f"tracking.uri={self.tracking.uri}", "data.task=token_classification", *overrides]
+            None,
+            [
+                f"data.root={self.folder}/lake",
+                f"tracking.uri={self.tracking.uri}",
+                "data.task=token_classification",
+                "score.allow_code=true",
+                *overrides,
+            ],
         )
 
 
@@ -83,7 +91,9 @@ def downloaded(world: World) -> Path:
 
 def test_what_is_registered(world: World, downloaded: Path) -> None:
     assert world.packaged.model.display == "ner/1"
-    assert "score    sparknlp-ft score data.table=TABLE data.task=token_classification score.model=ner/1" in str(world.packaged)
+    assert "score    sparknlp-ft score data.table=TABLE data.task=token_classification score.model=ner/1 score.allow_code=true" in str(
+        world.packaged
+    )
     connected = store.connect(world.tracking)
     run = connected.client.get_run(world.packaged.model.run_id)
     assert run.info.status == "FINISHED" and run.data.tags["packaged"] == "true" and run.data.tags["task"] == "token_classification"
@@ -96,7 +106,7 @@ def test_what_is_registered(world: World, downloaded: Path) -> None:
     assert json.loads((downloaded / "input_example.json").read_text())["columns"] == ["id", "content"]
     pinned = (downloaded / "requirements.txt").read_text().split()
     assert all("==" in line for line in pinned) and any(line.startswith("transformers==") for line in pinned)
-    inside = {path.name for path in store.model_folder(downloaded).iterdir()}
+    inside = {path.name for path in model_folder(downloaded).iterdir()}
     assert {"processing.py", "model.safetensors", "tokenizer.json", "sparknlp_ft.json"} <= inside
     assert not [path for path in downloaded.rglob("*") if path.suffix in {".pkl", ".bin", ".pt", ".pyc"}]
 
@@ -150,6 +160,8 @@ def test_a_table_is_scored_with_it_once(spark: SparkSession, world: World) -> No
     frame = spark.createDataFrame(rows, "id long, content string, text string")
     frame.write.format("delta").save(str(world.folder / "lake" / "articles"))
     config = world.config("data.table=articles", "score.model=ner/1", "score.max_error_fraction=0.2")
+    with pytest.raises(ModelError, match=r"model ner/1 is not used: .* processing.py \(sha256 \w+\), .* set score.allow_code=true"):
+        run_score(world.config("data.table=articles", "score.model=ner/1", "score.allow_code=false"), spark)
     first = run_score(config, spark)
     assert (first.rows_in, first.scored, first.ok, first.empty, first.errors, first.truncated) == (25, 25, 21, 2, 2, 0)
     table = spark.read.format("delta").load(str(world.folder / "lake" / "articles_predictions"))

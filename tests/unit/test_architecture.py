@@ -19,7 +19,7 @@ PACKAGE = "sparknlp_ft"
 
 #: Rooms from the ground up: a room imports from its own and from lower ones, and rooms of one level not from each other.
 LEVELS = (
-    ("errors",),
+    ("errors", "secrecy"),
     ("progress", "storage"),
     ("config",),
     ("identity", "text"),
@@ -28,7 +28,7 @@ LEVELS = (
     ("models",),
     ("tables",),
     ("snapshot", "sources"),
-    ("training", "scoring", "reports"),
+    ("training", "scoring", "reports", "findings"),
     ("tracking",),
     ("steps",),
     ("compare",),
@@ -45,13 +45,13 @@ WORKER_SIDE = (
 )
 #: Code that plans on the driver must start without torch.
 SPARK_SIDE = (
-    *("config", "tables", "sources", "snapshot", "steps", "compare", "pipelines", "demo", "reports", "text", "tasks", "baselines"),
-    *("cli.py", "commands.py", "errors.py", "progress.py", "storage.py", "identity.py"),
+    *("config", "tables", "sources", "snapshot", "steps", "compare", "pipelines", "demo", "reports", "findings", "text", "tasks", "baselines"),
+    *("cli.py", "commands.py", "errors.py", "secrecy.py", "progress.py", "storage.py", "identity.py"),
 )
 #: Libraries with one door each; MLflow has two, one for what is kept in it and one for how a model is logged.
 DOORS = {
-    "petastorm": {"training/petastorm_compat.py"},
-    "horovod": {"training/horovod_backend.py"},
+    "petastorm": {"training/readers/petastorm.py"},
+    "horovod": {"training/launchers/horovod.py"},
     "mlflow": {"tracking/store.py", "tracking/logged.py"},
     "optuna": {"compare/candidates.py", "compare/search.py"},
 }
@@ -166,7 +166,7 @@ def test_each_library_has_its_door(library: str) -> None:
 def test_the_training_loop_knows_neither_horovod_nor_mlflow_nor_spark() -> None:
     loop = SOURCE / "training" / "loop.py"
     known = {found.module for found in imports(loop)}
-    barred = ("horovod", "mlflow", "pyspark", f"{PACKAGE}.training.horovod_backend", f"{PACKAGE}.tracking")
+    barred = ("horovod", "mlflow", "pyspark", f"{PACKAGE}.training.launchers", f"{PACKAGE}.tracking")
     assert not [module for module in known if module.startswith(barred)]
 
 

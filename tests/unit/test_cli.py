@@ -20,6 +20,12 @@ def test_dry_run_prints_the_resolved_configuration(capsys: pytest.CaptureFixture
         (["train", "data.table=t", "text.window=haed"], "Did you mean 'head'?"),
         (["train", "data.table=t", "data.columns={txt: body}"], "'txt' is not a role"),
         (["train", "data.table=t", "train.metric=acuracy"], "Valid: accuracy"),
+        (["train", "data.table=t", "data.clean.labels=trim"], "data.clean.labels: 'trim'"),
+        (
+            ["train", "data.table=t", "data.task=regression", "data.on_conflict=drop"],
+            "data.on_conflict: 'drop' means nothing to task regression",
+        ),
+        (["train", "data.table=t", "data.on_misplaced=drop"], "data.on_misplaced: 'drop' means nothing to task classification"),
         (["train", "data.table=t", "model.base=/no/such/model"], "/no/such/model"),
         (["train", "data.table=t", "text.max_length=1024"], "text.max_length=512 or less"),
         (["ingest", "data.table=t"], "data.sources"),

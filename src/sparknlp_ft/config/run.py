@@ -13,7 +13,12 @@ from sparknlp_ft.config.section import Section
 class LaunchConfig(Section):
     """How many processes train, and how they are started."""
 
-    backend: Literal["horovod", "solo"] = "horovod"
+    backend: Literal["horovod", "torch", "solo"] = Field(
+        "horovod",
+        description="What starts the ranks and sums over them: Horovod's own launcher, PyTorch's (TorchDistributor; gloo, NCCL on GPUs), "
+        "or nothing: one rank in the driver.",
+    )
+    reader: Literal["petastorm", "arrow"] = Field("petastorm", description="What reads the snapshot's files; results are the same.")
     ranks: int = Field(2, ge=1)
     threads: int | None = Field(None, ge=1, description="Threads per rank; default: this machine's cores divided by ranks.")
     run_dir: str = Field(
@@ -71,3 +76,11 @@ class ScoreConfig(Section):
     partitions: int | None = Field(None, ge=1, description="Parallel scoring tasks; default: from the cluster's slots and the row count.")
     max_error_fraction: float = Field(0.1, ge=0, le=1, description="The job fails when a larger share of rows has status 'error'.")
     retry_errors: bool = Field(False, description="Score rows in error again.")
+    allow_code: bool = Field(
+        False, description="Run the functions that a packaged model brings (package.processing), on every worker. Look at the file first."
+    )
+    trusted_loaders: list[str] = Field(
+        [],
+        description="Loaders of logged models that are read as ours, besides our own: of a copy of this package under another name. "
+        "They are not called.",
+    )

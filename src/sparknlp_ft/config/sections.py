@@ -16,6 +16,16 @@ from sparknlp_ft.config.section import Section
 MODEL_SECTIONS = ("model", "text", "train", "generate", "answer")
 
 
+class CleanConfig(Section):
+    """What is mended in the rows of a table before they are used; nothing by default, and never in the table itself."""
+
+    labels: Literal["none", "strip", "fold"] = Field(
+        "none",
+        description="strip: labels that differ only by blanks around them, Unicode form or invisible characters are one; fold: also by "
+        "upper and lower case, written as most rows of train do.",
+    )
+
+
 class DataConfig(Section):
     """Which table, which columns play which role, which rows are for what."""
 
@@ -34,6 +44,13 @@ class DataConfig(Section):
     validation_split: str = "validation"
     test_split: str = "test"
     validation_fraction: float = Field(0.05, gt=0, lt=1, description="Cut from train by hash of the text if there is no validation split.")
+    clean: CleanConfig = CleanConfig()
+    on_conflict: Literal["keep", "drop", "majority"] = Field(
+        "keep", description="Rows of train with equal texts and different labels: kept, left out, or given the label that most of them have."
+    )
+    on_misplaced: Literal["fail", "drop"] = Field(
+        "fail", description="Answers and entities that are not where their offsets say: refused, or their rows left out of training."
+    )
     sources: list[SourceConfig] = Field([], description="What ingest reads.")
 
     @field_validator("key", mode="before")

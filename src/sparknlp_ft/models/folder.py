@@ -34,6 +34,9 @@ DROPOUT_SETTINGS = (
     "dropout_rate", "summary_last_dropout",
 )  # fmt: skip
 
+#: What transformers raises at a configuration that makes no sense.
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -140,7 +143,7 @@ def load_model(folder: str | Path, *, attention: str | None = None, dtype: torch
     network, fresh = load_network(path, task, config=read_config(path), **options)
     if fresh:
         raise ModelError(f"model folder {str(folder)!r} lacks the weights {shown(fresh)}: it is incomplete; train or copy it again")
-    encoder = TextEncoder.load(path, meta.text, default_window=task.default_window)
+    encoder = TextEncoder.load(path, meta.text, default_window=task.default_window, special_tokens=meta.special_tokens)
     return LoadedModel(network.eval(), task, Setup(meta.labels, meta.settings, encoder), meta)
 
 
@@ -162,17 +165,23 @@ def quiet_transformers() -> Iterator[None]:
 
 def read_config(folder: Path) -> Any:
     """Return the configuration of a model folder; raises ModelError."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except (*_UNREADABLE, StrictDataclassError) as error:
         raise ModelError(f"config.json of model folder {str(folder)!r} cannot be read: {error}") from error
+    # A model that was published with code of its own is read by transformers' code, and saved without a way back to that code.
+    if hasattr(config, "auto_map"):
+        del config.auto_map
+    return config
 
 
 def load_network(folder: Path, task: Task, **options: Any) -> tuple[Any, list[str]]:
     """Return the network and the names of the parameters that the folder's weights do not fill; raises ModelError."""
     import transformers
+    from safetensors import SafetensorError
 
     auto = getattr(transformers, task.auto_model)
     try:
@@ -180,7 +189,7 @@ def load_network(folder: Path, task: Task, **options: Any) -> tuple[Any, list[st
             network, report = auto.from_pretrained(
                 str(folder), local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **options
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (*_UNREADABLE, RuntimeError, SafetensorError) as error:
         raise ModelError(f"model folder {str(folder)!r} cannot be loaded for {task.name}: {str(error).strip()}") from error
     mismatched = [key[0] for key in report["mismatched_keys"]]
     return network, sorted({*report["missing_keys"], *mismatched})

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from sparknlp_ft.config import TextConfig
 from sparknlp_ft.errors import ModelError
+from sparknlp_ft.models.inspection import read_object
 from sparknlp_ft.models.origin import check_folder
 from sparknlp_ft.tasks import Task, get_task
 
@@ -40,6 +44,8 @@ class ModelMeta:
         epoch: the epoch, and
         step: the step that the weights are of, and
         validation: the metrics they had on validation rows; of a model that was not trained here nothing is known of these.
+        special_tokens: How special tokens are read that a text writes out, ``text`` or ``control``; a folder that does not say is of
+            the time when they controlled.
     """
 
     task: str
@@ -56,6 +62,7 @@ class ModelMeta:
     epoch: int | None = None
     step: int | None = None
     validation: Mapping[str, float] = field(default_factory=dict)
+    special_tokens: Literal["text", "control"] = "control"
 
     @property
     def fields(self) -> str:
@@ -65,7 +72,7 @@ class ModelMeta:
 
 def new_meta(task: Task, labels: Sequence[str], text: TextConfig, *, text_roles: Sequence[str] = (), **settled: Any) -> ModelMeta:
     """Return what is to be kept with a model; ``settled`` are further attributes of ``ModelMeta``."""
-    return ModelMeta(task.name, tuple(labels), text, text_roles=tuple(text_roles), **settled)
+    return ModelMeta(task.name, tuple(labels), text, text_roles=tuple(text_roles), **{"special_tokens": "text", **settled})
 
 
 def write_meta(folder: str | Path, meta: ModelMeta) -> None:
@@ -79,19 +86,29 @@ def load_meta(folder: str | Path) -> ModelMeta:
     """Read ``sparknlp_ft.json`` of a saved model, also as older versions wrote it.
 
     Raises:
-        ModelError: The folder was not saved by ``save_model``, or is of another format.
+        ModelError: The folder was not saved by ``save_model``, is of another format, or says what no such folder would.
     """
     path = check_folder(Path(folder)) / META_FILE
     if not path.is_file():
         raise ModelError(
             f"model folder {str(folder)!r} has no {META_FILE}: it was not saved by 'sparknlp-ft train', which is what scores texts"
         )
-    values = json.loads(path.read_text(encoding="utf-8"))
+    values = read_object(path)
     form = values.pop("format", None)
-    if form == _NESTED_FORMAT:
+    if form == _NESTED_FORMAT and isinstance(values.get(_NESTED), dict):
         values |= values.pop(_NESTED)
     elif form != FORMAT:
         raise ModelError(f"model folder {str(folder)!r} is of another format than {FORMAT}; train it again with this version")
     known = {name: values[name] for name in (one.name for one in fields(ModelMeta)) if name in values}
-    tuples = {name: tuple(known.get(name, ())) for name in ("labels", "text_roles")}
-    return ModelMeta(**{**known, **tuples, "text": TextConfig(**values["text"])})
+    try:
+        return _checker().validate_python(known)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise ModelError(f"{str(path)!r}: {where!r}: {first['msg']}; it is not as it was saved: train or package it again") from error
+
+
+@functools.cache
+def _checker() -> TypeAdapter[ModelMeta]:
+    """Return what checks the types of all that is kept; made when it is first needed."""
+    return TypeAdapter(ModelMeta)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sparknlp_ft.config import ModelConfig
 from sparknlp_ft.errors import ModelError, nearest
+from sparknlp_ft.models.inspection import check_weights
 from sparknlp_ft.text.encoder import TOKENIZER_FILES
 
 PACKAGE_PREFIX = "package:"
@@ -41,7 +42,7 @@ def resolve_base(model: ModelConfig) -> Path:
 
 
 def check_folder(folder: Path) -> Path:
-    """Return ``folder`` if it holds ``config.json`` and safetensors weights.
+    """Return ``folder`` if it holds ``config.json`` and safetensors weights, whole by their headers.
 
     Raises:
         ModelError: It does not; says what to do.
@@ -60,6 +61,7 @@ def check_folder(folder: Path) -> Path:
             f"model folder {str(folder)!r} has no *.safetensors file ({found}). If you trust where it came from, convert it once: "
             f"python -c \"from transformers import AutoModel as M; M.from_pretrained('{folder}').save_pretrained('{folder}')\""
         )
+    check_weights(folder)
     return folder
 
 

@@ -68,4 +68,5 @@ COMMAND = Command(
     help="files or Hub data sets → a Delta table that keeps the contract",
     check=check_ingest,
     run=lambda config, spark, arguments: run_ingest(config, spark),
+    needs_store=False,
 )

@@ -43,6 +43,7 @@ class Packaged:
     alias: str | None
 
     def __str__(self) -> str:
+        code = " score.allow_code=true" if self.meta.processing else ""
         meta, columns = self.meta, ", ".join(self.meta.columns.values())
         labels = f", {len(meta.labels)} labels" if meta.labels else ""
         return "\n".join(
@@ -51,7 +52,7 @@ class Packaged:
                 f"from     {self.source}: {meta.task}{labels}, windows of {meta.text.max_length} tokens",
                 f"columns  reads {columns}; adds {', '.join([*ddl.names(meta.fields), *ddl.names(STATUS_FIELDS)])}",
                 f"alias    {self.alias} → {self.model.display}" if self.alias else "alias    none moved; package.alias=NAME moves one",
-                f"score    sparknlp-ft score data.table=TABLE data.task={meta.task} score.model={self.model.display}",
+                f"score    sparknlp-ft score data.table=TABLE data.task={meta.task} score.model={self.model.display}{code}",
             ]
         )
 

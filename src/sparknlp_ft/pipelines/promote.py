@@ -14,6 +14,7 @@ from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
 from sparknlp_ft.steps.job import Job, open_job
 from sparknlp_ft.steps.lineage import source_tags
 from sparknlp_ft.tables.contracts import resolve_roles
+from sparknlp_ft.tables.cures import cured
 from sparknlp_ft.tables.delta import Pinned, files_present, read
 from sparknlp_ft.tables.survey import Survey, survey
 from sparknlp_ft.tables.watch import spark_step
@@ -64,7 +65,8 @@ def _surveyed(job: Job) -> Survey:
     data = job.config.data
     with spark_step("checking labels and splits", job.spark):
         rows = read(job.spark, job.source)
-        return survey(rows, resolve_roles(rows, data, job.task, need_target=True), job.config, job.task)
+        roles = resolve_roles(rows, data, job.task, need_target=True)
+        return survey(cured(rows, roles, data, job.task), roles, job.config, job.task)
 
 
 def _registered(job: Job, model: ModelRef) -> ModelRef:

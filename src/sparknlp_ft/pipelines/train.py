@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
+from sparknlp_ft.findings.finding import Finding
 from sparknlp_ft.progress import step
 from sparknlp_ft.snapshot.manifest import Manifest
 from sparknlp_ft.steps.checks import check_base, check_loss, check_metric, check_task
 from sparknlp_ft.steps.command import Command
+from sparknlp_ft.steps.findings import find_all, kept
 from sparknlp_ft.steps.fine_tuning import close_run, fine_tune, log_result, prepare, training_run
 from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
 from sparknlp_ft.steps.job import open_job
@@ -35,6 +37,7 @@ class TrainOutcome:
     model: ModelRef
     verdict: Verdict
     run_id: str
+    findings: tuple[Finding, ...] = ()  #: What was found in the rows before.
 
     def __str__(self) -> str:
         splits = ", ".join(f"{split.rows:,} {name}" for name, split in self.manifest.splits.items())
@@ -60,15 +63,16 @@ def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
     """
     job = open_job(config, spark)
     check_slots(config.launch, slots(spark, wanted=config.launch.ranks))
+    findings = find_all(job)
     job, base, manifest = prepare(job)
-    with training_run(job, manifest, f"train {config.model_name}") as run:
+    with training_run(job, manifest, f"train {config.model_name}") as run, kept(findings, run):
         result = fine_tune(job, run, manifest, base)
         with step("logging and registering the model"):
             model = register(job.store, log_result(run, result), config.model_name, tags=lineage(job.source, manifest))
         verdict = judge(job, model, TableFacts.of_manifest(manifest))
         run.log_metrics(verdict.as_metrics())
     close_run(result, run.run_id)
-    return TrainOutcome(job.source, manifest, result, model, verdict, run.run_id)
+    return TrainOutcome(job.source, manifest, result, model, verdict, run.run_id, tuple(findings))
 
 
 def check_train(config: Config) -> list[str]:

@@ -28,6 +28,7 @@ class Profile:
     characters: tuple[int, ...]
     tokens: tuple[int, ...] | None  #: None where there was no tokenizer.
     sampled: int | None  #: Rows that ``tokens`` is of, if not all.
+    findings: Sequence[object] = ()  #: What was found in the rows, each as it is told.
 
     def __str__(self) -> str:
         head = [f"{self.table} at version {self.version}: {self.rows:,} rows"]
@@ -40,7 +41,8 @@ class Profile:
             "text seen before": self.repeated,
         }
         head.append("  of these    " + ", ".join(f"{name} {rows:,}" for name, rows in told.items()))
-        return "\n".join([*head, *self._lengths(), *self._label_lines()])
+        found = [f"  {len(self.findings)} finding(s)", *(f"    {one}" for one in self.findings)] if self.findings else []
+        return "\n".join([*head, *self._lengths(), *self._label_lines(), *found])
 
     def _lengths(self) -> list[str]:
         names = [{0.5: "median", 1.0: "longest"}.get(share, f"{share:.0%}") for share in SHARES]

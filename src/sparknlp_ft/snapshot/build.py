@@ -28,6 +28,7 @@ from sparknlp_ft.snapshot.manifest import FILE_NAME, FORMAT, Manifest, SnapshotF
 from sparknlp_ft.storage import Folder, is_url
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import Roles, no_text
+from sparknlp_ft.tables.cures import cured
 from sparknlp_ft.tables.delta import Pinned, files_present, read
 from sparknlp_ft.tables.names import column
 from sparknlp_ft.tables.session import slots
@@ -63,15 +64,16 @@ def build_snapshot(spark: SparkSession, pinned: Pinned, config: Config, task: Ta
     Raises:
         DataError: The table does not keep the contract; nothing is written then.
     """
-    df = read(spark, pinned)
-    roles = contracts.resolve_roles(df, config.data, task, need_target=True)
+    rows = read(spark, pinned)
+    roles = contracts.resolve_roles(rows, config.data, task, need_target=True)
     tokenizer = tokenizer_fingerprint(model_dir)
     folder = snapshots_folder(config) / _key(pinned, config, roles, tokenizer)
     if (cached := _cached(folder)) is not None:
         log.info("snapshot %s is there already: %s", folder.name, _told(cached.splits))
         return cached
     with files_present(pinned), spark_step("checking keys, labels and splits", spark):
-        contracts.check_keys(df, roles)
+        contracts.check_keys(rows, roles)
+        df = cured(rows, roles, config.data, task)
         found = survey(df, roles, config, task)
     build = f"build-{uuid.uuid4().hex[:12]}"
     try:

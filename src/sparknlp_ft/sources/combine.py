@@ -17,7 +17,7 @@ from sparknlp_ft.config import DataConfig, SourceConfig
 from sparknlp_ft.errors import DataError, nearest
 from sparknlp_ft.progress import log
 from sparknlp_ft.sources.read import PLACE, Loaded
-from sparknlp_ft.sources.shape import proved, with_hash_split, with_names, with_numbers
+from sparknlp_ft.sources.shape import proved, with_hash_split, with_names, with_numbers, with_places
 from sparknlp_ft.tables.contracts import Roles, check_keys, resolve_roles
 from sparknlp_ft.tables.names import column
 from sparknlp_ft.tables.targets import KINDS
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sparknlp_ft.tasks import Task
 
-_SOURCE = "_source"
+_SOURCE, _FIRST = "__source", "__first"
 
 
 def combined(loaded: Sequence[Loaded], data: DataConfig, task: Task) -> DataFrame:
@@ -68,7 +68,7 @@ def _keys_to_make(loaded: Sequence[Loaded], data: DataConfig) -> str | None:
         return data.key[0]
     n, name = missing[0]
     raise DataError(
-        f"key column {name!r} is not in source {data.sources[n].path!r}.{nearest(name, loaded[n].frame.columns)} "
+        f"key column {name!r} is not in source {data.sources[n].path!r}.{nearest(name, loaded[n].frame.drop(*PLACE).columns)} "
         f"Columns: {_listed(loaded[n].frame)}. Keys are made only where no source has any of them."
     )
 
@@ -81,12 +81,12 @@ def _with_keys(frames: Sequence[DataFrame], loaded: Sequence[Loaded], name: str)
             offsets.append((number, file, part, first))
             first += rows
     spark = loaded[0].frame.sparkSession
-    table = spark.createDataFrame(offsets, f"{_SOURCE} int, {PLACE[0]} string, {PLACE[1]} int, _first bigint")
+    table = spark.createDataFrame(offsets, f"{_SOURCE} int, {PLACE[0]} string, {PLACE[1]} int, {_FIRST} bigint")
     keyed = []
     for number, frame in enumerate(frames):
         mine = F.broadcast(table.where(F.col(_SOURCE) == number).drop(_SOURCE))
         joined = frame.join(mine, [PLACE[0], PLACE[1]])
-        keyed.append(joined.withColumn(name, F.col("_first") + F.col(PLACE[2])).drop("_first"))
+        keyed.append(joined.withColumn(name, F.col(_FIRST) + F.col(PLACE[2])).drop(_FIRST))
     return keyed
 
 
@@ -99,7 +99,7 @@ def _finished(frame: DataFrame, source: SourceConfig, data: DataConfig, task: Ta
         frame = with_numbers(frame, roles.target)
     if source.hash_split:
         frame = with_hash_split(frame, source, roles, data.split_column)
-    return proved(frame, source)
+    return proved(with_places(frame, roles, data, task), source, data.key)
 
 
 def _renamed(frame: DataFrame, loaded: Sequence[Loaded], data: DataConfig) -> DataFrame:
@@ -133,7 +133,7 @@ def _require_columns(frame: DataFrame, frames: Sequence[DataFrame], path: str, d
 
 def _resolved(frame: DataFrame, path: str, data: DataConfig, task: Task) -> Roles:
     try:
-        return resolve_roles(frame, data, task, need_target=False)
+        return resolve_roles(frame.drop(*PLACE), data, task, need_target=False)
     except DataError as error:
         raise DataError(f"source {path!r}: {error} Nothing was written.") from error
 

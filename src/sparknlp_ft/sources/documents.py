@@ -10,11 +10,9 @@ from typing import Any
 from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.sources.conll import Entity
 from sparknlp_ft.sources.files import BadRecord, Part, Record, reason_of, whole_text
+from sparknlp_ft.sources.json_values import DECODER, RepeatedKey
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-#: Halves of characters, which JSON can write and UTF-8 cannot. They are one character each, so replacing them keeps offsets.
-_HALVES = re.compile("[\ud800-\udfff]")
-_SHOWN = 80  #: Characters of a text that a message shows.
 
 
 def json_objects(part: Part, source: SourceConfig) -> Iterator[Record]:
@@ -24,7 +22,6 @@ def json_objects(part: Part, source: SourceConfig) -> Iterator[Record]:
         BadRecord: Something else than that.
     """
     text = whole_text(part.path, source)
-    decoder = json.JSONDecoder()
     at = _next(text, 0)
     listed = text.startswith("[", at)
     at = _next(text, at + listed)
@@ -32,7 +29,7 @@ def json_objects(part: Part, source: SourceConfig) -> Iterator[Record]:
     more = at < len(text) and not (listed and text[at] == "]")
     while more:
         line, counted = line + text.count("\n", counted, at), at
-        value, end = _decoded(decoder, text, at)
+        value, end = _decoded(text, at)
         if not isinstance(value, dict):
             raise BadRecord(line, f"not a JSON object but {_name(value)}")
         yield line, [text[at:end]]
@@ -50,7 +47,7 @@ def squad_records(part: Part, source: SourceConfig) -> Iterator[Record]:
     No answer in the file is an empty list; questions that the file says nothing about have None.
 
     Raises:
-        BadRecord: Not such a file, or an answer that does not stand where the file says.
+        BadRecord: Not such a file.
     """
     for number, item in enumerate(_list(_document(part, source), "data", "the file"), 1):
         where = f"item {number} of data"
@@ -90,11 +87,6 @@ def _question(question: Any, paragraph: Any, title: str | None, where: str) -> l
     where = f"question {identity!r}"
     context = _string(paragraph, "context", where)
     answers = _answers(question, where) if "answers" in question else None
-    for answer in answers or []:
-        start, text = answer["start"], answer["text"]
-        found = context[max(start, 0) : max(start, 0) + len(text)]
-        if start < 0 or found != text:
-            raise BadRecord(0, f"{where}: the answer {text[:_SHOWN]!r} does not stand at {start} of the context, {found[:_SHOWN]!r} does")
     if answers and question.get("is_impossible") is True:
         raise BadRecord(0, f"{where} is_impossible, and has {len(answers)} answer(s)")
     return [identity, title, _string(question, "question", where), context, answers]
@@ -119,15 +111,17 @@ def _answers(question: Any, where: str) -> list[dict[str, Any]]:
 
 def _document(part: Part, source: SourceConfig) -> Any:
     text = whole_text(part.path, source)
-    value, end = _decoded(json.JSONDecoder(), text, _next(text, 0))
+    value, end = _decoded(text, _next(text, 0))
     if _next(text, end) < len(text):
         raise BadRecord(1 + text.count("\n", 0, end), "not JSON (something follows the first value)")
     return value
 
 
-def _decoded(decoder: json.JSONDecoder, text: str, at: int) -> tuple[Any, int]:
+def _decoded(text: str, at: int) -> tuple[Any, int]:
     try:
-        return decoder.raw_decode(text, at)
+        return DECODER.raw_decode(text, at)
+    except RepeatedKey as error:
+        raise BadRecord(1 + text.count("\n", 0, at), str(error)) from error
     except json.JSONDecodeError as error:
         raise BadRecord(error.lineno, reason_of(error)) from error
     except RecursionError as error:
@@ -151,7 +145,7 @@ def _string(holder: Any, key: str, where: str) -> str:
     value = holder.get(key) if isinstance(holder, dict) else None
     if not isinstance(value, str):
         raise BadRecord(0, f"{where}: expected a string {key!r}, found {_name(value if isinstance(holder, dict) else holder)}")
-    return _HALVES.sub("\ufffd", value)
+    return value
 
 
 def _name(value: Any) -> str:

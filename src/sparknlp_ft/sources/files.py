@@ -11,14 +11,20 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.errors import DataError, nearest
+from sparknlp_ft.sources.json_values import read_json
 from sparknlp_ft.sources.listing import COMPRESSED, open_bytes
 
 #: Bytes of a JSONL file that one task reads. CSV is never cut: a quoted field may hold line ends.
 PART_BYTES = 128 * 2**20
+
+#: What may stand between fields, beside what the format says: named where a header is one field.
+_DELIMITERS = (";", "\t", ",", "|")
+#: How a text begins that is not UTF-8; the longer marks first, as one begins like another.
+_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 #: Where a record begins (its line; in JSONL its byte, as parts do not know their lines; 0: unknown), and its values.
@@ -85,6 +91,8 @@ def header_of(path: str, source: SourceConfig) -> list[str]:
         raise located(path, error) from error
     if names is None:
         raise DataError(f"{path!r} is empty: it has not even a header")
+    if hint := _other_delimiter(names, source, fields=2):
+        raise DataError(f"{path!r}, line 1: the header is one field, {names[0]!r}{hint}. Nothing was written.")
     lower = [name.strip().lower() for name in names]
     if "" in lower or len(set(lower)) != len(lower):
         raise DataError(f"{path!r}, line 1: the header {names!r} has an empty or a repeated name; give names with data.sources[].columns")
@@ -104,7 +112,8 @@ def csv_records(part: Part, source: SourceConfig, names: list[str]) -> Iterator[
             raise BadRecord(line, f"the header is {header!r}, and another file of this source has {names!r}")
     for line, row in rows:
         if len(row) != len(names):
-            hint = "" if source.quote is None else "; if quotes are ordinary characters in this file, set quote: null"
+            quotes = "" if source.quote is None else "; if quotes are ordinary characters in this file, set quote: null"
+            hint = _other_delimiter(row, source, fields=len(names)) or quotes
             raise BadRecord(line, f"{len(row)} field(s), expected {len(names)} ({', '.join(names)}){hint}")
         yield line, [field or None for field in row]
 
@@ -115,7 +124,7 @@ def json_records(part: Part, source: SourceConfig) -> Iterator[Record]:
     Raises:
         BadRecord: A line is not a JSON object, or cannot be decoded.
     """
-    with open_bytes(part.path) as stream:
+    with _opened(part.path, source) as stream:
         position = part.start
         if position:
             stream.seek(position - 1)
@@ -126,7 +135,7 @@ def json_records(part: Part, source: SourceConfig) -> Iterator[Record]:
                 return
             try:
                 text = raw.decode(source.encoding).removeprefix("\ufeff" if position == 0 else "").strip()
-                if text and not isinstance(json.loads(text), dict):
+                if text and not isinstance(read_json(text), dict):
                     raise ValueError("not a JSON object; a file that is one list of objects is format: json")
             except ValueError as error:
                 raise BadRecord(_line_at(part.path, position), reason_of(error)) from error
@@ -143,7 +152,7 @@ def text_lines(path: str, source: SourceConfig) -> Iterator[tuple[int, str]]:
     """
     encoding, number = _without_mark(source.encoding), 0
     try:
-        with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding, errors="strict", newline="\n") as text:
+        with _opened(path, source) as raw, io.TextIOWrapper(raw, encoding=encoding, errors="strict", newline="\n") as text:
             for number, line in enumerate(text, 1):
                 yield number, line.removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
@@ -158,7 +167,7 @@ def whole_text(path: str, source: SourceConfig) -> str:
     """
     encoding = _without_mark(source.encoding)
     try:
-        with open_bytes(path) as raw:
+        with _opened(path, source) as raw:
             return raw.read().decode(encoding)
     except UnicodeDecodeError as error:
         raise BadRecord(_undecodable_line(path, encoding), reason_of(error)) from error
@@ -185,7 +194,7 @@ def csv_rows(path: str, source: SourceConfig) -> Iterator[tuple[int, list[str]]]
     csv.field_size_limit(2**31 - 1)
     line = 1
     try:
-        with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding, errors="strict", newline="") as text:
+        with _opened(path, source) as raw, io.TextIOWrapper(raw, encoding=encoding, errors="strict", newline="") as text:
             reader = csv.reader(text, strict=True, **_dialect(source))
             for row in reader:
                 if row:
@@ -202,8 +211,43 @@ def _without_mark(encoding: str) -> str:
     return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
 
 
+def _opened(path: str, source: SourceConfig) -> IO[bytes]:
+    """Open a file, unless its first bytes are the mark of another encoding than it is to be read in.
+
+    Raises:
+        BadRecord: They are; read on, the file would be refused for a byte that says nothing, or its texts be garbled.
+    """
+    stream = open_bytes(path)
+    head = stream.read(4)
+    found = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+    if found is not None and not codecs.lookup(source.encoding).name.startswith(("utf-16", "utf-32")):
+        stream.close()
+        advice = "convert it to UTF-8, which JSON asks for" if source.format == "jsonl" else f"set data.sources[].encoding: {found}"
+        raise BadRecord(1, f"the file is {found.upper()} by its byte-order mark, and is read as {source.encoding}; {advice}")
+    if path.endswith(COMPRESSED):  # These streams cannot go back.
+        stream.close()
+        return open_bytes(path)
+    stream.seek(0)
+    return stream
+
+
+def _other_delimiter(row: list[str], source: SourceConfig, *, fields: int) -> str:
+    """Return what to say where a row is one field that another delimiter would cut into at least so many; else nothing."""
+    if len(row) != 1 or fields < 2:
+        return ""
+    likely = max(_DELIMITERS, key=row[0].count)
+    count = row[0].count(likely) + 1
+    if count < fields or likely == _delimiter(source):
+        return ""
+    return f"; {likely!r} would make {count} of it: set data.sources[].delimiter: {json.dumps(likely)}"
+
+
+def _delimiter(source: SourceConfig) -> str:
+    return source.delimiter or {"csv": ",", "tsv": "\t", "alpha_tsv": "\t"}[source.format]
+
+
 def _dialect(source: SourceConfig) -> dict[str, Any]:
-    delimiter = source.delimiter or {"csv": ",", "tsv": "\t", "alpha_tsv": "\t"}[source.format]
+    delimiter = _delimiter(source)
     if source.quote is None:
         return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE, "quotechar": None}
     return {"delimiter": delimiter, "quotechar": source.quote, "doublequote": True}

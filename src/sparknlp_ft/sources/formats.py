@@ -26,7 +26,7 @@ from sparknlp_ft.sources.files import (
 from sparknlp_ft.sources.listing import line_files
 
 #: Column of a JSON object's text, before Spark parses it.
-JSON = "_json"
+JSON = "__json"
 ENTITIES = "array<struct<start:int,end:int,label:string>>"
 ANSWERS = "array<struct<text:string,start:int>>"
 #: What the types of columns are in Arrow.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import functions as F
 
 from sparknlp_ft.errors import DataError
@@ -28,8 +30,8 @@ def read_parquet(spark: SparkSession, files: list[tuple[str, int]]) -> tuple[Dat
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
-    for path, size in files:
-        _check_magic(path, size)
+    for path, _ in files:
+        _check_whole(path)
     try:
         frame = parquet_rows(spark, [_escaped(path) for path, _ in files])
         return frame, count_parts(frame)
@@ -56,8 +58,16 @@ def _escaped(path: str) -> str:
     return "".join(f"\\{c}" if c in "*?[]{}" else c for c in path)
 
 
-def _check_magic(path: str, size: int) -> None:
+def _check_whole(path: str) -> None:
+    """Read what a Parquet file says of itself at its end: one that was cut short has none, and Spark would say so in pages."""
     with open_bytes(path) as stream:
-        start = stream.read(4)
-    if start != b"PAR1" or size < 12:
-        raise DataError(f"{path!r} is not a Parquet file: it does not begin with PAR1. Nothing was written.")
+        if stream.read(4) != b"PAR1":
+            raise DataError(f"{path!r} is not a Parquet file: it does not begin with PAR1. Nothing was written.")
+        stream.seek(0)
+        try:
+            pq.read_metadata(stream)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{path!r} begins like a Parquet file and does not end like one: it was cut short, or its end is broken; copy it anew. "
+                "Nothing was written."
+            ) from error

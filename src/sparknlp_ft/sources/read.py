@@ -6,7 +6,7 @@ The place (source, file, part, row) is what made keys are counted from: the same
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,9 +19,11 @@ from pyspark.sql import types as T
 
 from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.errors import DataError, shown
-from sparknlp_ft.sources.files import BadRecord, Part, Record, check_encoding, located, parts_of
+from sparknlp_ft.progress import log
+from sparknlp_ft.sources.files import BadRecord, Part, Record, check_encoding, line_of, located, parts_of
 from sparknlp_ft.sources.formats import ARROW, JSON, Reader, reader_of
 from sparknlp_ft.sources.hub import read_hub
+from sparknlp_ft.sources.json_values import mend, mend_json
 from sparknlp_ft.sources.listing import list_files
 from sparknlp_ft.sources.parquet import count_parts, read_parquet
 from sparknlp_ft.sources.shape import PLACE, kept_values, shaped
@@ -30,8 +32,12 @@ from sparknlp_ft.tables.watch import spark_step
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-_ERROR = "_error"
+_ERROR, _MENDED = "__error", "__mended"
+#: Formats whose strings may hold half a character.
+_JSON_FORMATS = ("json", "jsonl", "squad", "snips")
 
+#: JSON types that a message names.
+_SHOWN_TYPES = 5
 _BATCH_ROWS, _BATCH_CHARS = 5_000, 16 * 2**20
 
 
@@ -113,13 +119,32 @@ def _text(spark: SparkSession, source: SourceConfig, files: list[tuple[str, int]
     bad = raw.where(F.col(_ERROR).isNotNull()).orderBy(*PLACE[:2]).select(PLACE[0], PLACE[3], _ERROR).first()
     if bad is not None:
         raise located(bad[0], BadRecord(bad[1], bad[2]))
-    frame = raw.drop(_ERROR)
+    if source.format in _JSON_FORMATS:
+        _tell_mended(raw, source)
+    frame = raw.drop(_ERROR, _MENDED)
     return Loaded(_parsed(spark, frame) if JSON in reader.columns else frame, count_parts(frame))
+
+
+def _tell_mended(raw: DataFrame, source: SourceConfig) -> None:
+    """Say how many records had half a character, and where the first stands."""
+    mended = raw.where(_MENDED)
+    found = mended.agg(F.count("*").alias("rows"), F.min(F.struct(PLACE[0], PLACE[1], PLACE[2], PLACE[3])).alias("first")).first()
+    if found is None or not found["rows"]:
+        return
+    path, _, row, at = found["first"]
+    line = line_of(path, source, at)
+    log.warning(
+        "source %r: %d row(s) hold half a character (a lone surrogate such as \\ud83d), written as U+FFFD; first in %r, %s",
+        source.path,
+        found["rows"],
+        path,
+        f"line {line}" if line else f"row {row + 1}",
+    )
 
 
 def _records(spark: SparkSession, parts: list[Part], reader: Reader) -> DataFrame:
     """One task per part; a bad record ends its part as a row that says where and why, so that the driver can."""
-    place = f"{PLACE[0]} string, {PLACE[1]} int, {PLACE[2]} bigint, {PLACE[3]} bigint, {_ERROR} string"
+    place = f"{PLACE[0]} string, {PLACE[1]} int, {PLACE[2]} bigint, {PLACE[3]} bigint, {_ERROR} string, {_MENDED} boolean"
     fields = [*T._parse_datatype_string(place).fields]  # type: ignore[attr-defined]
     fields += [T.StructField(name, T._parse_datatype_string(kind)) for name, kind in reader.columns.items()]
 
@@ -153,24 +178,75 @@ def _batches(part: Part, reader: Reader) -> Iterator[pa.RecordBatch]:
 
 def _batch(part: Part, records: list[Record], reader: Reader, *, begun: int, error: str | None = None) -> pa.RecordBatch:
     size = len(records)
+    kept = [[mend_json(one) for one in row] if JSON in reader.columns and error is None else mend(row) for _, row in records]
     columns = {
         PLACE[0]: pa.array([part.path] * size, pa.string()),
         PLACE[1]: pa.array([part.number] * size, pa.int32()),
         PLACE[2]: pa.array(range(begun, begun + size), pa.int64()),
         PLACE[3]: pa.array([at for at, _ in records], pa.int64()),
         _ERROR: pa.array([error] * size, pa.string()),
+        _MENDED: pa.array([row != before for row, (_, before) in zip(kept, records, strict=True)], pa.bool_()),
     }
-    values = [pa.array([row[at] for _, row in records], ARROW[kind]) for at, kind in enumerate(reader.columns.values())]
+    values = [pa.array([row[at] for row in kept], ARROW[kind]) for at, kind in enumerate(reader.columns.values())]
     return pa.RecordBatch.from_arrays([*columns.values(), *values], [*columns, *reader.columns])
 
 
 def _parsed(spark: SparkSession, frame: DataFrame) -> DataFrame:
-    """JSON texts to columns, with the types that all rows together ask for."""
+    """JSON texts to columns, with the types that all rows together ask for.
+
+    Raises:
+        DataError: There is no field, or one is written in upper and in lower case.
+    """
     schema = spark.read.json(frame.select(JSON)).schema
+    # Where objects differ in the case of a key alone, Spark infers one spelling, and reads NULL from the other.
+    keys = frame.select(F.explode(F.json_object_keys(JSON)).alias("key")).distinct().collect()
+    if twice := _same_but_for_case(sorted(row["key"] for row in keys)) or _written_twice(schema):
+        raise DataError(
+            f"the JSON objects of this source write one key as {' and as '.join(map(repr, twice))}, which are one column of a table; "
+            "write it one way throughout. Nothing was written."
+        )
     if not schema.fields:
         raise DataError("the JSON objects of this source have no fields. Nothing was written.")
+    _tell_types(frame, schema)
     parsed = frame.withColumn(JSON, F.from_json(JSON, schema))
     return parsed.select(*PLACE, *[_field(name) for name in schema.names])
+
+
+def _tell_types(frame: DataFrame, schema: T.StructType) -> None:
+    """Say which columns are strings only because their JSON values are of several types."""
+    names = [field.name for field in schema.fields if isinstance(field.dataType, T.StringType) and "'" not in field.name]
+    if not names:
+        return
+    value = F.try_parse_json(JSON)
+    kinds = [F.schema_of_variant(F.try_variant_get(value, f"$['{name}']", "variant")) for name in names]
+    other = [F.when(~kind.isin("STRING", "VOID"), kind) for kind in kinds]
+    counted = frame.agg(*[one for kind in other for one in (F.count(kind), F.array_sort(F.collect_set(F.substring(kind, 1, 40))))]).first()
+    assert counted is not None
+    for number, name in enumerate(names):
+        rows, found = counted[2 * number], counted[2 * number + 1]
+        if rows:
+            log.warning(
+                "column %r holds JSON values of several types: %d are no strings (%s), and are written as their JSON text",
+                name,
+                rows,
+                ", ".join(found[:_SHOWN_TYPES]) + (", …" if len(found) > _SHOWN_TYPES else ""),
+            )
+
+
+def _written_twice(kind: T.DataType) -> list[str]:
+    """Return the names of the first fields, here or further in, that differ by case alone."""
+    if isinstance(kind, T.ArrayType):
+        return _written_twice(kind.elementType)
+    if not isinstance(kind, T.StructType):
+        return []
+    return _same_but_for_case(kind.names) or next((found for field in kind.fields if (found := _written_twice(field.dataType))), [])
+
+
+def _same_but_for_case(names: Sequence[str]) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.lower(), []).append(name)
+    return next((same for same in groups.values() if len(same) > 1), [])
 
 
 def _field(name: str) -> Column:

@@ -1,31 +1,35 @@
 """From the columns that a source has to those of the contract: which rows, labels, entities, answers, splits.
 
-What does not fit is noted in the row, and the first note refuses the whole source with file and line (``proved``).
+What does not fit is noted in the row, and the notes refuse the whole source: all counted, the first with file and line (``proved``).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparknlp_ft.config import SourceConfig
+from sparknlp_ft.config import DataConfig, SourceConfig
 from sparknlp_ft.errors import ConfigError, DataError, nearest
 from sparknlp_ft.sources.conll import Entity, entities_of
 from sparknlp_ft.sources.files import BadRecord, line_of, located, text_lines, whole_text
 from sparknlp_ft.sources.formats import ANSWERS, ENTITIES
-from sparknlp_ft.tables.contracts import Roles, text_hash
+from sparknlp_ft.tables.contracts import Roles, no_text, text_hash
 from sparknlp_ft.tables.names import column
+from sparknlp_ft.tables.places import SHOWN_ROWS, misplaced
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+    from sparknlp_ft.tasks import Task
+
 #: A row's place, as columns: file path, part of the file, row within the part, where the record begins (see ``Record``).
-PLACE = ("_file", "_part", "_row", "_at")
-_NOTE = "_note"
+PLACE = ("__file", "__part", "__row", "__at")
+_NOTE = "__note"
 _STRINGS = "array<string>"
 #: hash_split is a share of this many hash classes.
 _CLASSES = 1_000_000
@@ -51,6 +55,12 @@ def shaped(frame: DataFrame, source: SourceConfig) -> DataFrame:
     if source.entities is not None:
         frame = _with_entities(frame, source)
     return proved(_with_answers(frame), source)
+
+
+def with_places(frame: DataFrame, roles: Roles, data: DataConfig, task: Task) -> DataFrame:
+    """Note targets that name places where what they say does not stand, unless such rows are to be left out of training."""
+    problem = misplaced(frame, roles, task)
+    return frame if problem is None or data.on_misplaced == "drop" else _noted(frame, F.when(~no_text(roles), problem))
 
 
 def with_names(frame: DataFrame, source: SourceConfig, roles: Roles) -> DataFrame:
@@ -102,20 +112,40 @@ def with_hash_split(frame: DataFrame, source: SourceConfig, roles: Roles, split_
     return frame.withColumn(split_column, split)
 
 
-def proved(frame: DataFrame, source: SourceConfig) -> DataFrame:
+def proved(frame: DataFrame, source: SourceConfig, key: Sequence[str] = ()) -> DataFrame:
     """Return the rows if none has a note.
 
+    Args:
+        frame: Rows with their place.
+        source: Where they come from.
+        key: Columns whose values tell a row apart, if they are there already.
+
     Raises:
-        DataError: One has; says where it stands.
+        DataError: Some have; says how many, and where the first of them stand.
     """
     if _NOTE not in frame.columns:
         return frame
-    first = frame.where(F.col(_NOTE).isNotNull()).orderBy(*PLACE[:3]).select(PLACE[0], PLACE[2], PLACE[3], _NOTE).first()
-    if first is None:
+    keys = [column(name) for name in key or [name for name in ("id",) if name in frame.columns]]
+    noted = frame.where(F.col(_NOTE).isNotNull())
+    first = noted.orderBy(*PLACE[:3]).select(PLACE[0], PLACE[2], PLACE[3], _NOTE, *keys).limit(SHOWN_ROWS + 1).collect()
+    if not first:
         return frame.drop(_NOTE)
-    path, row, at, note = first
+    told = [str(_located(tuple(one), source)).removesuffix(". Nothing was written.") for one in first[:SHOWN_ROWS]]
+    if len(first) == 1:
+        raise _located(tuple(first[0]), source)
+    rows = noted.count()
+    more = f"; and {rows - SHOWN_ROWS} more" if rows > SHOWN_ROWS else ""
+    raise DataError(f"{rows} rows do not fit: {'; '.join(told)}{more}. Nothing was written.")
+
+
+def _located(noted: tuple[Any, ...], source: SourceConfig) -> DataError:
+    """Return what is wrong with a noted row, and where it stands."""
+    path, row, at, note, *key = noted
     line = 0 if at is None else line_of(path, source, at)
-    raise located(path, BadRecord(line, note if line else f"row {row + 1}: {note}"))
+    place = [] if line else [f"row {row + 1}"]
+    if key and not line:
+        place.append(f"key {key[0] if len(key) == 1 else tuple(key)!r}")
+    return located(path, BadRecord(line, f"{', '.join(place)}: {note}" if place else note))
 
 
 def label_names(source: SourceConfig) -> dict[str, str]:
@@ -257,17 +287,7 @@ def _with_answers(frame: DataFrame) -> DataFrame:
         pairs = F.transform(answers, lambda one: F.struct(one["text"].alias("text"), one["answer_start"].alias("start")))
     else:
         return frame
-    frame = frame.withColumn("answers", pairs.cast(ANSWERS))
-    wrong = F.get(F.filter(answers, lambda one: ~_stands(one)), F.lit(0))
-    message = F.concat(
-        F.lit("the answer '"), F.substring(wrong["text"], 1, 80), F.lit("' does not stand at "), wrong["start"], F.lit(" of the context")
-    )
-    return _noted(frame, message)
-
-
-def _stands(answer: Column) -> Column:
-    found = F.substring(column("context"), answer["start"] + 1, F.length(answer["text"]))
-    return F.coalesce((found == answer["text"]) & (answer["start"] >= 0), F.lit(False))
+    return frame.withColumn("answers", pairs.cast(ANSWERS))
 
 
 def _noted(frame: DataFrame, note: Column) -> DataFrame:
@@ -282,9 +302,8 @@ def _replaced(frame: DataFrame, old: str, new: str, value: Column) -> DataFrame:
 
 def _need(frame: DataFrame, name: str, source: SourceConfig, option: str) -> None:
     if name not in frame.columns:
-        raise DataError(
-            f"source {source.path!r} has no column {name!r}, which {option} names.{nearest(name, frame.columns)} {_listed(frame)}"
-        )
+        own = [other for other in frame.columns if other not in (*PLACE, _NOTE)]
+        raise DataError(f"source {source.path!r} has no column {name!r}, which {option} names.{nearest(name, own)} {_listed(frame)}")
 
 
 def _need_list(frame: DataFrame, name: str, source: SourceConfig, option: str) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from sparknlp_ft.config import Config
 from sparknlp_ft.identity import fingerprint, of_model
 from sparknlp_ft.models.origin import REGISTRY_PREFIX, check_folder, resolve_base
+from sparknlp_ft.tracking.downloaded import model_folder
 from sparknlp_ft.tracking.registry import resolve_model
-from sparknlp_ft.tracking.store import ModelRef, Store, connect, download_model, model_folder
+from sparknlp_ft.tracking.store import ModelRef, Store, connect, download_model
 
 
 def find_base(config: Config) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from sparknlp_ft.config import Config, SourceConfig, TrainConfig
 from sparknlp_ft.errors import ConfigError, DataError, nearest
 from sparknlp_ft.storage import is_url
+from sparknlp_ft.tables.spelling import LABELLED
 from sparknlp_ft.tasks import Task, get_task
 from sparknlp_ft.text.windows import get_window
 
@@ -17,6 +18,7 @@ def check_task(config: Config) -> list[str]:
     task = get_task(config.data.task)
     check_window(config)
     check_roles(config)
+    check_cures(config)
     return [f"task {task.name}: needs {', '.join((*task.text_roles, task.target_role))}"]
 
 
@@ -35,6 +37,18 @@ def check_roles(config: Config) -> None:
     unknown = [role for role in config.data.columns if role not in roles]
     if unknown:
         raise ConfigError(f"data.columns: {unknown[0]!r} is not a role of task {task.name}; valid roles: {', '.join(roles)}")
+
+
+def check_cures(config: Config) -> None:
+    """Refuse cures of the rows that the task's targets have no use for."""
+    task, data = get_task(config.data.task), config.data
+    for setting, value, default, kinds in (
+        ("clean.labels", data.clean.labels, "none", LABELLED),
+        ("on_conflict", data.on_conflict, "keep", LABELLED),
+        ("on_misplaced", data.on_misplaced, "fail", ("answers", "entities")),
+    ):
+        if value != default and task.target_kind not in kinds:
+            raise ConfigError(f"data.{setting}: {value!r} means nothing to task {task.name}; leave it out")
 
 
 def check_loss(config: Config) -> None:

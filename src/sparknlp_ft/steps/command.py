@@ -49,6 +49,7 @@ class Command:
         run: Does it, given configuration, session (None unless ``needs_spark``) and parsed arguments; what it returns is printed.
         options: Options beside those of every command.
         needs_spark: Whether it works in a Spark session.
+        needs_store: Whether it asks MLflow's store: one that does not answer is found before Spark is started.
         needs_table: Whether ``data.table`` must be given.
         subject: What it works on, in a word, for those who are told that it runs.
     """
@@ -59,5 +60,6 @@ class Command:
     run: Callable[[Config, Any, Namespace], object]
     options: tuple[Option, ...] = ()
     needs_spark: bool = True
+    needs_store: bool = True
     needs_table: bool = True
     subject: Callable[[Config], str] = field(default=_table)

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 from sparknlp_ft.config import Config, DataConfig
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.identity import fingerprint, of_model
-from sparknlp_ft.models.meta import load_meta
 from sparknlp_ft.scoring.udf import Loader, Model, scoring_udf
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.tables.session import is_local
 from sparknlp_ft.tasks import Task, get_task
+from sparknlp_ft.tracking.downloaded import Trust, inspect, load_logged_engine
 from sparknlp_ft.tracking.pyfunc import text_roles
 from sparknlp_ft.tracking.registry import resolve_model
-from sparknlp_ft.tracking.store import ModelRef, Store, download_model, load_logged_engine, model_folder
+from sparknlp_ft.tracking.store import ModelRef, Store, download_model
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
@@ -67,13 +67,14 @@ def deploy(job: Job, model: ModelRef) -> Iterator[Deployment]:
     """Bring a model to the workers for the time of a block.
 
     Raises:
-        ModelError: Its files cannot be read.
+        ModelError: Its files cannot be read, or it is not one that may be loaded: nothing of it was.
         ConfigError: It is of another task than ``data.task``.
     """
     config = job.config
     with tempfile.TemporaryDirectory(prefix="sparknlp_ft-model-") as folder:
         downloaded = download_model(job.store, model, folder)
-        meta = load_meta(model_folder(downloaded))
+        trust = Trust(config.score.trusted_loaders, config.score.allow_code)
+        meta = inspect(downloaded, trust, name=model.display).meta
         if meta.task != config.data.task:
             raise ConfigError(
                 f"data.task: {config.data.task!r}, but model {model.display} is for {meta.task!r}; set data.task or score.model"
@@ -81,7 +82,7 @@ def deploy(job: Job, model: ModelRef) -> Iterator[Deployment]:
         task, score = get_task(meta.task), config.score
         settings: dict[str, Any] = {"batch_tokens": score.batch_tokens, "precision": score.precision, "threads": score.threads}
         key = fingerprint([*of_model(job.store.uri, model.uri, model.run_id), settings], length=32)
-        load: Loader = partial(_load, find=_ship(job.spark, downloaded, key), **settings)
+        load: Loader = partial(_load, find=_ship(job.spark, downloaded, key), trust=trust, **settings)
         score_columns = scoring_udf(load, key, task, meta.fields)
         yield Deployment(model, task, meta.labels, text_roles(meta, task.text_roles), dict(meta.columns), meta.fields, score_columns)
 
@@ -115,5 +116,5 @@ def _shipped(name: str) -> str:
     return SparkFiles.get(name)
 
 
-def _load(device: str | None, *, find: Callable[[], str], **settings: Any) -> Model:
-    return load_logged_engine(device, downloaded=find(), **settings)
+def _load(device: str | None, *, find: Callable[[], str], trust: Trust, **settings: Any) -> Model:
+    return load_logged_engine(device, downloaded=find(), trust=trust, **settings)

@@ -23,6 +23,7 @@ from sparknlp_ft.steps.lineage import lineage, runtime
 from sparknlp_ft.storage import Folder
 from sparknlp_ft.tables.session import is_local, slots
 from sparknlp_ft.tracking.logged import log_model
+from sparknlp_ft.tracking.patience import StoreSilent
 from sparknlp_ft.tracking.pyfunc import text_roles
 from sparknlp_ft.tracking.store import ModelRef, Run, start_run
 from sparknlp_ft.tracking.tensorboard import EventFiles
@@ -51,9 +52,24 @@ def prepare(job: Job) -> tuple[Job, Path, Manifest]:
 def training_run(job: Job, manifest: Manifest, name: str) -> Iterator[Run]:
     """Open the MLflow run of a training; where one was cut off, its run goes on and so holds the whole history."""
     folder = run_folder(job, manifest)
-    with start_run(job.store, name, tags=lineage(job.source, manifest), earlier=folder.tracked()) as run:
+    with _model_kept(folder), start_run(job.store, name, tags=lineage(job.source, manifest), earlier=folder.tracked()) as run:
         folder.track(run.run_id)
         yield run
+
+
+@contextmanager
+def _model_kept(folder: RunFolder) -> Iterator[None]:
+    """Have a store that falls silent say what is there already: a finished training is not lost with it."""
+    try:
+        yield
+    except StoreSilent as error:
+        result = folder.result()
+        if result is None:
+            raise StoreSilent(f"{error}. The same command goes on from the last checkpoint in {folder.address!r}.") from error
+        raise StoreSilent(
+            f"{error}. The training is finished and its model is safe in {folder.best(result['best_epoch']).address!r}: the same command "
+            "registers it once the store answers, and does not train again."
+        ) from error
 
 
 def fine_tune(job: Job, run: Run, manifest: Manifest, base: Path) -> TrainResult:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import UserError
+from sparknlp_ft.findings.finding import Finding, ordered
+from sparknlp_ft.findings.look import cut_findings, look_through
 from sparknlp_ft.progress import log
 from sparknlp_ft.reports.profile import SHARES, Profile, quantiles
 from sparknlp_ft.snapshot.lengths import length_counts
 from sparknlp_ft.steps.base_model import find_base
-from sparknlp_ft.tables.contracts import resolve_roles
+from sparknlp_ft.tables.contracts import Roles, resolve_roles
 from sparknlp_ft.tables.counts import split_label_counts, text_totals
+from sparknlp_ft.tables.cures import cured
 from sparknlp_ft.tables.delta import Pinned, read
 from sparknlp_ft.tasks import get_task
 
@@ -34,6 +37,7 @@ def profile_table(spark: SparkSession, pinned: Pinned, config: Config) -> Profil
     totals = text_totals(df, roles, shares=SHARES)
     counts = split_label_counts(df, roles, task)
     lengths, is_sample = length_counts(df, roles, model_dir, rows=totals.rows) if model_dir is not None else ({}, False)
+    found = look_through(cured(df, roles, config.data, task), roles, config.data, task)
     return Profile(
         table=pinned.ref.display,
         version=pinned.version,
@@ -48,7 +52,14 @@ def profile_table(spark: SparkSession, pinned: Pinned, config: Config) -> Profil
         characters=totals.characters,
         tokens=quantiles(lengths, SHARES) if lengths else None,
         sampled=sum(lengths.values()) if is_sample else None,
+        findings=ordered([*found, *_cut(lengths, config, roles)]),
     )
+
+
+def _cut(lengths: Mapping[int, int], config: Config, roles: Roles) -> list[Finding]:
+    """Special tokens are taken as most models have them: one around each text and one more."""
+    window = config.text.window or get_task(config.data.task).default_window
+    return cut_findings(lengths, max_length=config.text.max_length, special=1 + len(roles.texts), window=window)
 
 
 def _tokenizer_folder(config: Config) -> Path | None:

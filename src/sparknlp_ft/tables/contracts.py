@@ -91,16 +91,25 @@ def check_keys(df: DataFrame, roles: Roles) -> int:
     if not row["rows"]:
         raise DataError("the table is empty: it has no row to work on")
     name = ", ".join(roles.key)
+    wrong = []
     if row["nulls"]:
-        raise DataError(f"key {name!r} is NULL in {row['nulls']} of {row['rows']} rows; fill it in, or set data.key to another column")
+        partly = f", for example {_examples(groups.where('_null'), roles)}" if len(keys) > 1 else ""
+        wrong.append(f"key {name!r} is NULL in {row['nulls']} of {row['rows']} rows{partly}; fill it in, or set data.key to another column")
     if row["repeated"]:
-        examples = groups.where(repeated).orderBy(*keys).limit(5).collect()
-        listed = shown([example[0] if len(keys) == 1 else tuple(example[: len(keys)]) for example in examples])
-        raise DataError(
-            f"key {name!r} is not unique: {row['repeated']} value(s) stand in several rows, for example {listed}; "
-            "remove the duplicates, or add columns to data.key"
+        wrong.append(
+            f"key {name!r} is not unique: {row['repeated']} value(s) stand in several rows, for example "
+            f"{_examples(groups.where(repeated), roles)}; remove the duplicates, or add columns to data.key"
         )
+    if wrong:
+        raise DataError(". And ".join(wrong))
     return int(row["rows"])
+
+
+def _examples(groups: DataFrame, roles: Roles) -> str:
+    """Return the first keys, as they are told in a message."""
+    keys = [column(name) for name in roles.key]
+    found = groups.orderBy(*keys).select(*keys).limit(5).collect()
+    return shown([row[0] if len(keys) == 1 else tuple(row) for row in found])
 
 
 def clean_text(text: Column) -> Column:
@@ -138,8 +147,12 @@ def text_hash(roles: Roles, purpose: str, classes: int) -> Column:
 
     Texts are compared with white space collapsed and NULL as empty; of a pair both texts count.
     """
-    texts = [F.trim(F.regexp_replace(F.coalesce(clean_text(column(name)), F.lit("")), r"(?U)\s+", " ")) for _, name in roles.texts]
-    return F.pmod(F.xxhash64(F.lit(purpose), *texts), F.lit(classes))
+    return F.pmod(F.xxhash64(F.lit(purpose), *plain_texts(roles)), F.lit(classes))
+
+
+def plain_texts(roles: Roles) -> list[Column]:
+    """Return a row's texts as they are compared: white space collapsed, NULL as empty."""
+    return [F.trim(F.regexp_replace(F.coalesce(clean_text(column(name)), F.lit("")), r"(?U)\s+", " ")) for _, name in roles.texts]
 
 
 def in_cut(roles: Roles, data: DataConfig) -> Column:

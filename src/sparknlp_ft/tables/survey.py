@@ -15,6 +15,8 @@ from sparknlp_ft.errors import DataError, nearest, shown
 from sparknlp_ft.progress import log
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import TEST, TRAIN, VALIDATION, Roles
+from sparknlp_ft.tables.cures import MOST_LABELS
+from sparknlp_ft.tables.places import check_places
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tasks import Statistics
 
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     from sparknlp_ft.tasks import Task
 
 SPLITS = (TRAIN, VALIDATION, TEST)
-
-#: Distinct labels above which the label column is surely another one.
-MOST_LABELS = 100_000
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,10 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
     """Count usable rows by split and label in one pass, and settle the label list.
 
     Raises:
-        DataError: No training or validation rows, unfit labels, or labels in validation or test that train has not.
+        DataError: No training or validation rows, unfit labels, labels in validation or test that train has not, or targets
+            that name places in a text where what they say does not stand.
     """
+    check_places(df, roles, config.data, task)
     groups = _count_groups(df, roles, config, task)
     has_validation = any(group["raw"] == VALIDATION for group in groups)
     rows: Counter[str] = Counter()

@@ -17,6 +17,7 @@ import numpy as np
 
 from sparknlp_ft.config import TextConfig
 from sparknlp_ft.errors import ConfigError, ModelError
+from sparknlp_ft.text.plain import CONTROL, TEXT, PlainText, control_ids
 from sparknlp_ft.text.windows import get_window
 
 if TYPE_CHECKING:
@@ -88,13 +89,19 @@ class TextEncoder:
     Args:
         tokenizer: A tokenizer of transformers.
         config: ``max_length`` and window.
+        default_window: Window where the configuration names none.
+        special_tokens: How special tokens are read that a text writes out: as ``TEXT``, or as ``CONTROL``, which is the way of
+            models that were trained so.
 
     Raises:
         ConfigError: ``max_length`` leaves no room for text, or is more than the model takes.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, config: TextConfig, *, default_window: str = "head") -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, config: TextConfig, *, default_window: str = "head", special_tokens: str = TEXT
+    ) -> None:
         self.tokenizer = tokenizer
+        self.plain = None if special_tokens == CONTROL else PlainText(tokenizer)
         self.config = config
         self.window = get_window(config.window or default_window, config.window_params, max_length=config.max_length)
         with_types = "token_type_ids" in tokenizer.model_input_names
@@ -111,13 +118,13 @@ class TextEncoder:
             )
 
     @classmethod
-    def load(cls, model_dir: str | Path, config: TextConfig, *, default_window: str = "head") -> TextEncoder:
+    def load(cls, model_dir: str | Path, config: TextConfig, *, default_window: str = "head", special_tokens: str = TEXT) -> TextEncoder:
         """Read the tokenizer of a model folder (no code of the folder is run).
 
         Raises:
             ModelError: The folder has no tokenizer that can be read.
         """
-        return cls(load_tokenizer(model_dir), config, default_window=default_window)
+        return cls(load_tokenizer(model_dir), config, default_window=default_window, special_tokens=special_tokens)
 
     @property
     def pad_id(self) -> int:
@@ -142,14 +149,14 @@ class TextEncoder:
                 f"tokenizer {type(self.tokenizer).__name__} cannot tell which characters a token comes from, which entities and answers "
                 "need; take a base model with a tokenizer.json"
             )
-        encoded = self._encoded(texts, return_offsets_mapping=True)
+        encoded = self._encoded(texts, offsets=True)
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return [Tokens(np.asarray(ids, dtype=np.int32), np.asarray(spans, dtype=np.int32).reshape(-1, 2)) for ids, spans in pairs]
 
-    def _encoded(self, texts: Sequence[str], **more: bool) -> Any:
-        return self.tokenizer(
-            list(texts), add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False, **more
-        )
+    def _encoded(self, texts: Sequence[str], *, offsets: bool = False) -> dict[str, list[Any]]:
+        if self.plain is None:
+            return control_ids(self.tokenizer, texts, offsets=offsets)
+        return self.plain.encode(texts, offsets=offsets)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Return the texts of token ids, special tokens left out."""
@@ -229,8 +236,8 @@ def load_tokenizer(model_dir: str | Path) -> PreTrainedTokenizerBase:
 
 
 def tokenizer_fingerprint(model_dir: str | Path) -> str:
-    """Return a digest of the tokenizer's files: two folders with equal digests tokenise alike."""
-    digest = hashlib.sha256()
+    """Return a digest of the tokenizer's files and of how texts are read: two folders with equal digests tokenise alike."""
+    digest = hashlib.sha256(b"special tokens: " + TEXT.encode() + b"\0")
     for name in TOKENIZER_FILES:
         path = Path(model_dir) / name
         if path.is_file():

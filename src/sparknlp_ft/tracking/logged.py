@@ -6,24 +6,29 @@ With ``store`` the only file that imports MLflow.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.models.meta import load_meta
+from sparknlp_ft.progress import log
+from sparknlp_ft.tracking.patience import at_the_end, patiently, uploading
 from sparknlp_ft.tracking.signature import requirements, signature_of
-from sparknlp_ft.tracking.store import MODEL_NAME, ModelRef, Run
+from sparknlp_ft.tracking.store import MODEL_NAME, ModelRef, Run, run_models
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+@at_the_end()
 def log_model(
     run: Run, model_dir: str | Path, *, text_roles: Sequence[str], example: pd.DataFrame, packages: Sequence[str] = ()
 ) -> ModelRef:
     """Log a model folder as a pyfunc: code, pinned requirements, signature, input example; nothing pickled.
 
     MLflow would prove the example by loading the model in a served form (12 s, nearly all of it imports); here it is
-    checked against the signature alone. That the model loads and predicts is shown when it is scored with.
+    checked against the signature alone. That the model loads and predicts is shown when it is scored with. A run that has its
+    model already keeps it: so a job that was cut off behind its training goes on.
 
     Args:
         run: The run the model belongs to.
@@ -32,6 +37,9 @@ def log_model(
         example: A few rows with their columns. They are stored with the model: give no confidential text.
         packages: Further packages that the model needs.
     """
+    if (there := (run_models(run.store, run.run_id) or {}).get(MODEL_NAME)) is not None:
+        log.info("run %s has its model already", run.run_id)
+        return _logged(run, there)
     from mlflow.models import Model, ModelSignature
 
     from sparknlp_ft import __file__ as package
@@ -42,7 +50,8 @@ def log_model(
     # MLflow drops what the signature does not name before a model sees it, unless the model says that it checks its inputs
     # itself. A packaged model does: it hands all other columns through.
     signature._is_signature_from_type_hint = bool(meta.columns)
-    info = Model.log(
+    send = partial(
+        Model.log,
         artifact_path=None,
         name=MODEL_NAME,
         flavor=_PlainPyfunc,
@@ -57,7 +66,12 @@ def log_model(
         validate_serving_input=False,
         metadata={"task": meta.task, "labels": len(meta.labels)},
     )
-    return ModelRef(f"runs:/{run.run_id}/{MODEL_NAME}", run.run_id, run.run_id, info.model_uri)
+    with uploading():
+        return _logged(run, patiently(send, run.store.uri).model_uri)
+
+
+def _logged(run: Run, uri: str) -> ModelRef:
+    return ModelRef(f"runs:/{run.run_id}/{MODEL_NAME}", run.run_id, run.run_id, uri)
 
 
 class _PlainPyfunc:

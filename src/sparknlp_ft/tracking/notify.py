@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 
 from sparknlp_ft.progress import log
+from sparknlp_ft.secrecy import cleaned
 
 #: Where the address is looked for if the configuration has none: it is a secret, and configurations are shared.
 VARIABLE = "SPARKNLP_FT_NOTIFY"
@@ -51,7 +52,7 @@ def notified(address: str | None, title: str) -> Iterator[Callable[[object], Non
 
 def _tell(address: str, text: str) -> None:
     request = urllib.request.Request(
-        address, data=json.dumps({"text": text}).encode(), headers={"Content-Type": "application/json"}, method="POST"
+        address, data=json.dumps({"text": cleaned(text)}).encode(), headers={"Content-Type": "application/json"}, method="POST"
     )
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE):

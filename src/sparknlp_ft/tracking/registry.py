@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sparknlp_ft.errors import ModelError, nearest
-from sparknlp_ft.tracking.addresses import without_password
+from sparknlp_ft.secrecy import cleaned_address
 from sparknlp_ft.tracking.store import MODEL_NAME, ModelRef, Store, find_alias, find_version, run_models
 
 FORMS = f"NAME@ALIAS, NAME/VERSION or runs:/ID/{MODEL_NAME}"
@@ -35,7 +35,7 @@ def _resolve_run(store: Store, uri: str) -> ModelRef:
     run_id, _, path = uri.removeprefix("runs:/").partition("/")
     models, name = run_models(store, run_id), path or MODEL_NAME
     if models is None:
-        raise ModelError(f"there is no run {run_id!r} in {without_password(store.uri)!r}; give {FORMS}")
+        raise ModelError(f"there is no run {run_id!r} in {cleaned_address(store.uri)!r}; give {FORMS}")
     if name not in models:
         raise ModelError(f"run {run_id!r} has logged no model {name!r}; models of this run: {', '.join(models) or 'none'}")
     return ModelRef(uri, run_id, run_id, models[name])
@@ -43,7 +43,7 @@ def _resolve_run(store: Store, uri: str) -> ModelRef:
 
 def _no_model(store: Store, name: str, what: str) -> str:
     models = {model.name: model for model in store.client.search_registered_models()}
-    where = without_password(store.uri)
+    where = cleaned_address(store.uri)
     if name not in models:
         have = f"Registered: {', '.join(sorted(models)[:8])}." if models else "Nothing is registered there yet: run `sparknlp-ft train`."
         return f"there is no registered model {name!r} in {where!r}.{nearest(name, models)} {have}"

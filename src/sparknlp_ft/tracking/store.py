@@ -1,7 +1,7 @@
 """MLflow: where the store is, runs, the registry, a model's files. How a model is logged stands in ``logged``.
 
-Only the driver calls ``connect`` and what follows from it. A scoring worker calls ``load_logged_engine`` alone, with a local
-folder, which reads files and talks to no server.
+Only the driver calls ``connect`` and what follows from it; a scoring worker reads a local folder (``downloaded``). A store that
+does not answer is asked again for a bounded time (``patience``); metrics wait until it answers (``outbox``).
 """
 
 from __future__ import annotations
@@ -14,28 +14,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sparknlp_ft.config import TrackingConfig
 from sparknlp_ft.errors import ConfigError, ModelError, Stopped
+from sparknlp_ft.progress import CleanedLogs, log
+from sparknlp_ft.secrecy import cleaned, cleaned_address
 from sparknlp_ft.tables.delta import Pinned
-from sparknlp_ft.tracking.addresses import param_value, sqlite_file, store_uri, without_password, without_secrets
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-    from sparknlp_ft.scoring.engine import Engine
-    from sparknlp_ft.scoring.processing import Processed
+from sparknlp_ft.tracking.addresses import keep_tracking_secret, make_room, param_value, sqlite_file, store_uri, tag_values, without_secrets
+from sparknlp_ft.tracking.outbox import Outbox
+from sparknlp_ft.tracking.patience import Answering, at_the_end, found, knock, patiently, quiet_mlflow, reason_of, unless_there, usable
 
 #: Name of the model among a run's outputs: ``runs:/ID/model``.
 MODEL_NAME = "model"
 
 PARAMS_PER_CALL = 100
-
-#: A metric costs 3–5 ms by itself, so they are sent together: this many, or those of this many seconds.
-METRICS_PER_CALL = 1000
-METRIC_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class Store:
     experiment: str
     experiment_id: str
     artifacts: str
-    client: MlflowClient
+    client: Answering  #: MLflow's client; a call is made again while the store does not answer.
 
 
 @dataclass(frozen=True)
@@ -69,41 +64,49 @@ class ModelRef:
 
 @dataclass
 class Run:
-    """An open run. Metrics are gathered and sent in batches; ``flush`` sends what is left."""
+    """An open run. Metrics are gathered and sent in batches by a thread: a store that is gone fails and delays no job."""
 
     store: Store
     run_id: str
-    _pending: list[Any] = field(default_factory=list)
-    _sent: float = field(default_factory=time.monotonic)
+    _metrics: Outbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._metrics = Outbox(self._send_metrics, f"metrics of run {self.run_id}")
+
+    def _send_metrics(self, metrics: list[Any]) -> None:
+        # Past the patient client: the outbox has a patience of its own.
+        self.store.client.client.log_batch(self.run_id, metrics=metrics)
 
     def log_settings(self, settings: Mapping[str, object], whole: Mapping[str, Any] | None = None) -> None:
         """Log every resolved setting as a parameter, and the whole configuration as ``config.json`` if given.
 
-        Values of ``launch.env`` may be secrets, and so may a password within an address: neither is logged.
+        Values of ``launch.env`` may be secrets, and so may a password within an address: neither is logged. A run that goes on
+        keeps those it has: MLflow lets no parameter change.
         """
         from mlflow.entities import Param
 
-        params = [Param(key, param_value(key, value)) for key, value in settings.items()]
+        there = self.store.client.get_run(self.run_id).data.params
+        params = [Param(key, param_value(key, value)) for key, value in settings.items() if key not in there]
         for start in range(0, len(params), PARAMS_PER_CALL):
             self.store.client.log_batch(self.run_id, params=params[start : start + PARAMS_PER_CALL])
         if whole is not None:
             self.store.client.log_dict(self.run_id, without_secrets(whole), "config.json")
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
-        """Log metrics of a step or an epoch, in batches."""
+        """Log metrics of a step or an epoch, in batches; what cannot be sent is kept, said once, and sent later."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._pending += [Metric(name, float(value), now, step) for name, value in metrics.items() if math.isfinite(value)]
-        if len(self._pending) >= METRICS_PER_CALL or time.monotonic() - self._sent > METRIC_SECONDS:
-            self.flush()
+        self._metrics.add([Metric(name, float(value), now, step) for name, value in metrics.items() if math.isfinite(value)])
 
     def flush(self) -> None:
-        """Send the metrics gathered so far."""
-        for start in range(0, len(self._pending), METRICS_PER_CALL):
-            self.store.client.log_batch(self.run_id, metrics=self._pending[start : start + METRICS_PER_CALL])
-        self._pending.clear()
-        self._sent = time.monotonic()
+        """Send the metrics gathered so far; where that takes too long, it is said, and goes on in the background."""
+        if not self._metrics.flush():
+            log.warning("metrics of run %s are not all sent yet", self.run_id)
+
+    def close(self, *, failed: bool = False) -> None:
+        """Send the last metrics; what cannot be sent in time is lost, and that is said."""
+        self._metrics.close(hurry=failed)
 
     def log_table(self, table: Pinned, *, context: str = "training") -> None:
         """Log the pinned table as a dataset input: name, id and version, and the path if it has one."""
@@ -111,7 +114,7 @@ class Run:
         from mlflow.data.meta_dataset import MetaDataset
         from mlflow.entities import DatasetInput, InputTag
 
-        path, name = table.ref.path, table.ref.display
+        path, name = table.ref.path and cleaned_address(table.ref.path), cleaned_address(table.ref.display)
         source = DeltaDatasetSource(
             path=path, delta_table_name=None if path else name, delta_table_version=table.version, delta_table_id=table.table_id
         )
@@ -126,13 +129,13 @@ class Run:
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text as the artifact ``name``."""
-        self.store.client.log_text(self.run_id, text, name)
+        self.store.client.log_text(self.run_id, cleaned(text), name)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Set tags of the run."""
         from mlflow.entities import RunTag
 
-        self.store.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        self.store.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tag_values(tags).items()])
 
 
 def connect(tracking: TrackingConfig, *, cwd: str | Path | None = None) -> Store:
@@ -143,40 +146,62 @@ def connect(tracking: TrackingConfig, *, cwd: str | Path | None = None) -> Store
         cwd: Folder under which the default store is made.
 
     Raises:
-        ConfigError: The experiment was deleted, or the address is not one of MLflow's.
+        ConfigError: The experiment was deleted, the address is not one of MLflow's, or nobody answers there.
     """
-    quiet_mlflow()
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
+    keep_tracking_secret(tracking)
     uri = store_uri(tracking, Path(cwd or Path.cwd()))
     database = sqlite_file(uri)
-    if database is not None:
-        database.parent.mkdir(parents=True, exist_ok=True)
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    # MLflow wrote it to the environment too, where the next call would take it for the user's wish.
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
-    os.environ |= {} if given is None else {"MLFLOW_TRACKING_URI": given}
-    client = mlflow.MlflowClient(tracking_uri=uri)
-    try:
+    make_room(database)
+    mlflow = _mlflow_at(uri)
+    client = Answering(mlflow.MlflowClient(tracking_uri=uri), uri)
+    with usable(uri, tracking.experiment):
         experiment = client.get_experiment_by_name(tracking.experiment)
         if experiment is None:
             root = tracking.artifacts or (str(database.parent / "artifacts") if database is not None else None)
             folder = re.sub(r"[^\w.-]+", "_", tracking.experiment)
             location = None if root is None else f"{root.rstrip('/')}/{folder}"
-            client.create_experiment(tracking.experiment, artifact_location=location)
+            unless_there(lambda: client.create_experiment(tracking.experiment, artifact_location=location))
             experiment = client.get_experiment_by_name(tracking.experiment)
-    except MlflowException as error:
-        raise ConfigError(
-            f"tracking.uri: {without_password(uri)!r} cannot be used for experiment {tracking.experiment!r}: {error}"
-        ) from error
     assert experiment is not None
     if experiment.lifecycle_stage == "deleted":
         raise ConfigError(
-            f"tracking.experiment: {tracking.experiment!r} was deleted in {without_password(uri)!r}; restore it or choose another name"
+            f"tracking.experiment: {tracking.experiment!r} was deleted in {cleaned_address(uri)!r}; restore it or choose another name"
         )
     return Store(uri, experiment.name, experiment.experiment_id, str(experiment.artifact_location), client)
+
+
+def ask(tracking: TrackingConfig) -> None:
+    """Ask a store that is not a local file whether it answers: before a cluster is started, which takes longer.
+
+    Raises:
+        ConfigError: It does not, or refuses.
+    """
+    keep_tracking_secret(tracking)
+    uri = store_uri(tracking, Path.cwd())
+    if sqlite_file(uri) is not None:
+        return
+    # MLflow's own tries to reach a database cannot be bounded.
+    if not uri.startswith("http"):
+        patiently(partial(knock, uri), uri)
+    client = Answering(_mlflow_at(uri).MlflowClient(tracking_uri=uri), uri)
+    with usable(uri, tracking.experiment):
+        client.get_experiment_by_name(tracking.experiment)
+
+
+def _mlflow_at(uri: str) -> Any:
+    """Return mlflow, with ``uri`` as the address of what it does by itself."""
+    quiet_mlflow()
+    import mlflow
+
+    for handler in logging.getLogger("mlflow").handlers:
+        if not any(isinstance(one, CleanedLogs) for one in handler.filters):
+            handler.addFilter(CleanedLogs())
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    # MLflow wrote it to the environment too, where the next call would take it for the user's wish.
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    os.environ |= {} if given is None else {"MLFLOW_TRACKING_URI": given}
+    return mlflow
 
 
 @contextmanager
@@ -185,7 +210,8 @@ def start_run(
 ) -> Iterator[Run]:
     """Open a run; it ends as FINISHED, as KILLED if it is interrupted, as FAILED if the block raises something else.
 
-    One opened within another is that one's child.
+    Where the store does not answer at the end, the run stays RUNNING, which is said: what was done is done. One opened within
+    another is that one's child.
 
     Args:
         store: The store.
@@ -197,25 +223,35 @@ def start_run(
     import mlflow
 
     mlflow.set_system_metrics_sampling_interval(5)
-    texts = {key: str(value) for key, value in (tags or {}).items()}
-    settings: dict[str, Any] = {"experiment_id": store.experiment_id, "tags": texts, "log_system_metrics": system_metrics, "nested": True}
-    settings |= {"run_id": earlier} if earlier is not None and _was_cut_off(store, earlier) else {"run_name": name}
-    run: Run | None = None
+    settings: dict[str, Any] = {"experiment_id": store.experiment_id, "log_system_metrics": system_metrics, "nested": True}
+    settings |= {"run_id": earlier} if earlier is not None and _was_cut_off(store, earlier) else {"run_name": cleaned(name)}
+    active = patiently(partial(mlflow.start_run, tags=tag_values(tags or {}), **settings), store.uri)
+    run, status = Run(store, active.info.run_id), "FAILED"
     try:
-        with mlflow.start_run(**settings) as active:
-            run = Run(store, active.info.run_id)
-            try:
-                yield run
-            finally:
-                run.flush()
+        yield run
+        status = "FINISHED"
     except (KeyboardInterrupt, Stopped):
-        if run is not None:
-            store.client.set_terminated(run.run_id, "KILLED")
+        status = "KILLED"
         raise
+    finally:
+        run.close(failed=status != "FINISHED")
+        _end_run(run, status)
+
+
+def _end_run(run: Run, status: str) -> None:
+    import mlflow
+    from mlflow.tracking.fluent import run_id_to_system_metrics_monitor
+
+    try:
+        mlflow.end_run(status)
+    except Exception as error:  # The job is at its end, and has its own error to tell, if any.
+        log.warning("MLflow run %s could not be ended as %s (%s): it is shown as running", run.run_id, status, reason_of(error))
+        if (monitor := run_id_to_system_metrics_monitor.pop(run.run_id, None)) is not None:
+            monitor.finish()
 
 
 def _was_cut_off(store: Store, run_id: str) -> bool:
-    run = _found(lambda: store.client.get_run(run_id))
+    run = found(lambda: store.client.get_run(run_id))
     return run is not None and run.info.lifecycle_stage == "active" and run.info.status != "FINISHED"
 
 
@@ -226,19 +262,26 @@ def open_run(store: Store, run_id: str) -> Run:
 
 def make_child(store: Store, run_id: str, *, parent: str) -> bool:
     """Make a run that has ended the child of another one; returns whether it is still there."""
-    run = _found(lambda: store.client.get_run(run_id))
+    run = found(lambda: store.client.get_run(run_id))
     if run is None or run.info.lifecycle_stage != "active":
         return False
     store.client.set_tag(run_id, "mlflow.parentRunId", parent)
     return True
 
 
+@at_the_end()
 def register(store: Store, model: ModelRef, name: str, *, tags: Mapping[str, object] | None = None) -> ModelRef:
-    """Make a logged model a version of the registered model ``name``; moves no alias."""
+    """Make a logged model a version of the registered model ``name``, unless it is one already; moves no alias."""
     import mlflow
 
-    made = mlflow.register_model(model.uri, name, tags={key: str(value) for key, value in (tags or {}).items()})
-    return ModelRef(name, str(made.version), model.run_id, f"models:/{name}/{made.version}")
+    def once() -> ModelRef:
+        # A job that was cut off, or a try that got no answer, may have done it.
+        if (there := find_registered(store, name, model)) is not None:
+            return there
+        made = mlflow.register_model(model.uri, name, tags=tag_values(tags or {}))
+        return ModelRef(name, str(made.version), model.run_id, f"models:/{name}/{made.version}")
+
+    return patiently(once, store.uri)
 
 
 def set_alias(store: Store, model: ModelRef, alias: str) -> None:
@@ -266,12 +309,13 @@ def find_registered(store: Store, name: str, model: ModelRef) -> ModelRef | None
 
 def run_models(store: Store, run_id: str) -> dict[str, str] | None:
     """Return name → address of the models a run has logged, or None if there is no such run."""
-    run = _found(lambda: store.client.get_run(run_id))
+    run = found(lambda: store.client.get_run(run_id))
     if run is None:
         return None
     outputs = run.outputs.model_outputs if run.outputs else []
     models = [store.client.get_logged_model(output.model_id) for output in outputs]
-    return {model.name: f"models:/{model.model_id}" for model in models}
+    # Of one that was cut off while it was sent, the files are not there.
+    return {model.name: f"models:/{model.model_id}" for model in models if str(model.status) == "READY"}
 
 
 def download_model(store: Store, model: ModelRef, folder: str | Path) -> Path:
@@ -286,54 +330,12 @@ def download_model(store: Store, model: ModelRef, folder: str | Path) -> Path:
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=model.uri, dst_path=str(target)))
+        fetch = partial(mlflow.artifacts.download_artifacts, artifact_uri=model.uri, dst_path=str(target))
+        return Path(patiently(fetch, store.uri))
     except (MlflowException, OSError) as error:
         raise ModelError(f"the files of model {model.display} cannot be read ({error}); train and register it again") from error
 
 
-def model_folder(downloaded: str | Path) -> Path:
-    """Return the model folder inside a downloaded MLflow model."""
-    import yaml
-
-    conf = yaml.safe_load((Path(downloaded) / "MLmodel").read_text(encoding="utf-8"))["flavors"]["python_function"]
-    return Path(downloaded) / conf["data"]
-
-
-def load_logged_engine(device: str | None = None, *, downloaded: str, **settings: Any) -> Engine | Processed:
-    """Load a downloaded MLflow model and return its engine, with the user's functions around it: what a scoring worker calls.
-
-    Args:
-        device: Where to compute; None: the engine's choice.
-        downloaded: Local folder that holds ``MLmodel``.
-        settings: As in ``scoring.engine.load_engine``.
-    """
-    quiet_mlflow()
-    import mlflow.pyfunc
-
-    return mlflow.pyfunc.load_model(downloaded, suppress_warnings=True).get_raw_model().engine(device=device, **settings)
-
-
-def quiet_mlflow() -> None:
-    """Keep MLflow's and its migrations' progress notes out of the job's log; warnings stay."""
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # Read when mlflow is imported, which sets the levels anew.
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 def _registered(name: str, look_up: Callable[[], Any]) -> ModelRef | None:
-    found = _found(look_up)
-    return None if found is None else ModelRef(name, str(found.version), found.run_id or "", f"models:/{name}/{found.version}")
-
-
-def _found(look_up: Callable[[], Any]) -> Any | None:
-    """Return what MLflow finds, or None where it says that there is no such thing."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return look_up()
-    except MlflowException as error:
-        # SQLite stores call an alias that is not there an invalid parameter.
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}:
-            return None
-        raise
+    version = found(look_up)
+    return None if version is None else ModelRef(name, str(version.version), version.run_id or "", f"models:/{name}/{version.version}")

@@ -64,7 +64,9 @@ def assemble(job: TrainJob, comm: Comm, seat: Seat) -> Parts:
     encoder = TextEncoder.load(job.base_dir, config.text, default_window=task.default_window)
 
     def feed(split: str) -> Feed:
-        return Feed(manifest, split, rank=comm.rank, size=comm.size, encoder=encoder, config=config.train)
+        found = Feed(manifest, split, rank=comm.rank, size=comm.size, encoder=encoder, config=config.train)
+        found.reader = config.launch.reader
+        return found
 
     train = feed("train")
     if not train.rows:

@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     import torch
 
 
+class PeerLost(RuntimeError):
+    """Another rank is gone in the middle of a conversation."""
+
+
 class Comm(Protocol):
     """Collective operations. Every rank must call the same ones in the same order."""
 

@@ -3,7 +3,7 @@
 Rank r of n owns the lanes l ≡ r (mod n). In training, global step k is the same set of rows on any number of ranks
 (``dealing`` says how many come from each lane; the order within a lane depends on seed, epoch and lane alone), and the
 data position is (epoch, step). In evaluation each lane is batched by itself, so batches do not depend on ranks either.
-Rows are counted against the manifest, row group by row group: Petastorm can lose some without a word.
+Rows are counted against the manifest, row group by row group: a reader may lose some without a word.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sparknlp_ft.tasks import Rows, get_task
 from sparknlp_ft.text.batching import by_token_budget
 from sparknlp_ft.text.encoder import Inputs, TextEncoder
 from sparknlp_ft.training.dealing import Dealing, Pool
+from sparknlp_ft.training.readers import get_reader
 
 #: Windows of a row that a training step always has room for.
 LEAST_WINDOWS = 8
@@ -121,6 +122,8 @@ class Feed:
     Raises:
         DataError: The snapshot has no such split.
     """
+
+    reader = "petastorm"  #: Name of what reads its files, see ``readers``.
 
     def __init__(self, manifest: Manifest, split: str, *, rank: int, size: int, encoder: TextEncoder, config: TrainConfig) -> None:
         if split not in manifest.splits:
@@ -223,15 +226,13 @@ class Feed:
         files = [file for file in files if file.rows]
         while files and skip >= (first := sum(map(bool, files[0].row_groups))):
             files, skip = files[1:], skip - first
-        # Petastorm hands on no empty row group, and cannot open a file that has none.
+        # Readers hand on no empty row group, and Petastorm cannot open a file that has none.
         expected = [(file.path, number, rows) for file in files for number, rows in enumerate(file.row_groups) if rows]
         if not expected:
             return
-        from sparknlp_ft.training.petastorm_compat import read_row_groups
-
         paths = [f"{self.folder.path}/{file.path}" for file in files]
         received = 0
-        for columns in read_row_groups(self.folder.files, paths, COLUMNS):
+        for columns in get_reader(self.reader)(self.folder.files, paths, COLUMNS):
             group = SnapshotRows(**columns)
             path, number, rows = expected[received] if received < len(expected) else ("(none)", 0, 0)
             if len(group) != rows:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import sparknlp_ft
 from sparknlp_ft.config import LaunchConfig
 from sparknlp_ft.errors import LaunchError, RankLost
 from sparknlp_ft.progress import log
 from sparknlp_ft.training.interrupts import Interrupts
 from sparknlp_ft.training.job import TrainJob, TrainResult
+from sparknlp_ft.training.launcher import Launcher, Start, get_launcher
 from sparknlp_ft.training.occupancy import occupied
 from sparknlp_ft.training.pulse import Watch
 from sparknlp_ft.training.run_folder import RunFolder
@@ -25,15 +24,6 @@ OnEvent = Callable[[dict[str, Any]], None]
 
 #: Seconds between two looks at whether there is a new event.
 POLL_SECONDS = 0.2
-
-#: Environment of each rank, below ``launch.env``.
-RANK_ENV = {
-    "TOKENIZERS_PARALLELISM": "false",  # A rank tokenises nothing but probes.
-    "HF_HUB_OFFLINE": "1",  # It loads the folder it is given, and asks nobody.
-    # Activations of a step are freed and asked for again: have the allocator keep their pages.
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(2 * 2**30),
-}
 
 
 def launch(job: TrainJob, config: LaunchConfig, spark: SparkSession | None, *, slots: Callable[[], int], on_event: OnEvent) -> TrainResult:
@@ -54,12 +44,25 @@ def launch(job: TrainJob, config: LaunchConfig, spark: SparkSession | None, *, s
         Stopped: Ctrl-C or SIGTERM; all that was done is in a checkpoint.
     """
     check_slots(config, slots())
+    if not (launcher := get_launcher(config.backend)).leads:
+        return _as_one_of_others(job, launcher)
     with occupied(job.folder):
         if job.resume and (finished := _finished(job.folder)) is not None:
             log.info("run %s is finished already", job.run_dir)
             return TrainResult.from_dict(finished)
         with Interrupts(job.folder) as interrupts:
             return TrainResult.from_dict(_with_restarts(job, config, spark, slots, Attempt(on_event, interrupts)))
+
+
+def _as_one_of_others(job: TrainJob, launcher: Launcher) -> TrainResult:
+    """Take part in a training that another process leads; it finds out by itself whether there is one."""
+    if job.resume and (finished := _finished(job.folder)) is not None:
+        return TrainResult.from_dict(finished)
+    with Interrupts(job.folder) as interrupts:
+        values = launcher.take_part(job)
+    if "stopped" in values:
+        raise interrupts.stopped(job.folder)
+    return TrainResult.from_dict(values)
 
 
 def _finished(run: RunFolder) -> dict[str, Any] | None:
@@ -86,12 +89,13 @@ class Attempt:
             RankLost: A rank was lost.
             Exception: What a rank raised.
         """
-        abort, token = threading.Event(), job.folder.prepare(keep=job.resume)
-        names = [f"rank-{rank}" for rank in range(config.ranks)] if config.backend == "horovod" else []
-        follower = _Follower(job, Watch(job.folder, names, config.stall_seconds), self, abort)
+        launcher, token = get_launcher(config.backend), job.folder.prepare(keep=job.resume)
+        start = Start(job, config, spark, token, stop_asked=lambda: self.interrupts.signal is not None)
+        names = [f"rank-{rank}" for rank in range(config.ranks)] if launcher.beats else []
+        follower = _Follower(job, Watch(job.folder, names, config.stall_seconds), self, start.abort)
         try:
             with follower:
-                values = _run_solo(job, self.interrupts) if config.backend == "solo" else _run_horovod(job, config, spark, (token, abort))
+                values = launcher.start(start)
         except Exception as error:
             if self.interrupts.signal is not None:
                 raise self.interrupts.stopped(job.folder) from error
@@ -124,61 +128,24 @@ def _with_restarts(
 
 def _fitting(config: LaunchConfig, slots: int) -> LaunchConfig:
     """Return the launch with no more ranks than there are slots now: the cluster may have become smaller."""
-    if config.backend == "solo" or slots >= config.ranks:
+    if not get_launcher(config.backend).in_slots or slots >= config.ranks:
         return config
     return config.model_copy(update={"ranks": max(1, slots)})
 
 
 def check_slots(config: LaunchConfig, slots: int) -> None:
-    """Check that all ranks can run at the same time; Horovod would wait ten minutes for those that cannot.
+    """Check that all ranks can run at the same time; launchers would wait for minutes for those that cannot.
 
     Raises:
         LaunchError: They cannot.
     """
-    if config.backend == "horovod" and config.ranks > slots:
+    launcher = get_launcher(config.backend)
+    launcher.check(config)
+    if launcher.in_slots and config.ranks > slots:
         raise LaunchError(
             f"launch.ranks: {config.ranks} ranks need {config.ranks} slots at the same time, and this Spark cluster has {slots}; "
             f"set launch.ranks={slots} or fewer, or give the cluster more cores (locally: SPARKNLP_FT_MASTER=local[{config.ranks},4])"
         )
-
-
-def _run_solo(job: TrainJob, interrupts: Interrupts) -> dict[str, Any]:
-    """Train in this process, as the only rank."""
-    import torch
-
-    from sparknlp_ft.training.comm import Solo
-    from sparknlp_ft.training.worker import run_rank
-
-    threads = torch.get_num_threads()
-    try:
-        return run_rank(job, Solo(), stop_asked=lambda: interrupts.signal is not None)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _run_horovod(job: TrainJob, config: LaunchConfig, spark: SparkSession | None, attempt: tuple[str, threading.Event]) -> dict[str, Any]:
-    from sparknlp_ft.training.horovod_backend import run_ranks
-
-    arguments = {"job": job.to_dict(), "token": attempt[0]}
-    env = {**RANK_ENV, **config.env}
-    try:
-        replies = run_ranks(arguments, config, env=env, paths=_package_paths(spark), abort=attempt[1])
-    except Exception as error:
-        raise job.folder.first_error(ranks=config.ranks, launcher=error) from error
-    problems = replies[0].get("problems")
-    if problems:
-        raise LaunchError(
-            f"launch.run_dir: {job.run_dir!r} is not a folder that all ranks share with the driver ({'; '.join(problems)}); "
-            "give one that every machine of the cluster reaches"
-        )
-    return replies[0]["result"]
-
-
-def _package_paths(spark: SparkSession | None) -> list[str]:
-    """Where a rank may find this package: where the driver has it, or among the files sent with ``--py-files``."""
-    sent = spark.sparkContext.getConf().get("spark.submit.pyFiles", "") if spark is not None else ""
-    names = [PurePosixPath(path).name for path in (sent or "").split(",") if path]
-    return [str(Path(sparknlp_ft.__file__).absolute().parent.parent), *names]
 
 
 class _Follower:

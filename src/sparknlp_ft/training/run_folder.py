@@ -33,8 +33,8 @@ from sparknlp_ft.errors import USER_ERRORS, LaunchError, RankError, RankLost, Us
 from sparknlp_ft.identity import fingerprint
 from sparknlp_ft.storage import Folder
 
-#: What Horovod raises in the ranks that were well when another one failed.
-ECHOES = frozenset({"HorovodInternalError"})
+#: What is raised in the ranks that were well when another one failed: by Horovod, and by ``process_group``.
+ECHOES = frozenset({"HorovodInternalError", "PeerLost"})
 
 #: What a launch leaves, and the next one clears away.
 _OF_A_LAUNCH = ("errors", "started", "launches", "stop.json")
@@ -114,6 +114,10 @@ class RunFolder:
             for stale in _OF_A_LAUNCH if keep else self.folder.names():
                 if stale not in (_BASE, f"{_BASE}.whole.json", _TRACKED, "owners"):
                     self.folder.delete(stale)
+            # Beats of ranks of an earlier launch would count as signs of life, and then as silence while the new ones come up.
+            for name in (self.folder / "beats").names():
+                if name.startswith("rank-"):
+                    self.folder.delete(f"beats/{name}")
             self.folder.write_json(f"launches/{token}.json", {"host": socket.gethostname(), "process": os.getpid()})
         except OSError as error:
             raise LaunchError(f"launch.run_dir: {self.address!r} cannot be written: {error}. Give a folder that can.") from error
@@ -277,7 +281,7 @@ class RunFolder:
     def first_error(self, *, ranks: int, launcher: Exception) -> Exception:
         """Return, as an exception to raise, why ranks failed.
 
-        The earliest error that a rank left counts, unless it is Horovod's echo of another's; where there are only echoes, a
+        The earliest error that a rank left counts, unless it is an echo of another's; where there are only echoes, a
         rank was killed before it could leave word.
 
         Args:

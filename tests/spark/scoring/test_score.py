@@ -12,6 +12,7 @@ from sparknlp_ft.errors import ConfigError, DataError, ModelError
 from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.scoring.engine import load_engine
 from sparknlp_ft.tracking import store
+from sparknlp_ft.tracking.downloaded import model_folder
 from sparknlp_ft.tracking.registry import resolve_model
 from tests.spark.scoring.conftest import Lake
 
@@ -61,7 +62,7 @@ def test_predictions_are_those_of_the_engine(lake: Lake, support: Rows, tmp_path
     lake.write("support", rows)
     run_score(lake.config("support"), lake.spark)
     connected = store.connect(lake.tracking)
-    folder = store.model_folder(store.download_model(connected, resolve_model(connected, "tiny/1"), lake.root / "model"))
+    folder = model_folder(store.download_model(connected, resolve_model(connected, "tiny/1"), lake.root / "model"))
     engine = load_engine(folder, precision="float32", device="cpu")
     expected = engine.task.decode(engine.predict([row[1] for row in rows]).results, tasks.Rows([]), engine.setup)
     found = {row["id"]: row for row in lake.read("support_predictions").collect()}

@@ -167,7 +167,7 @@ def test_arrays_and_structs_are_written_as_they_are(spark: SparkSession, tmp_pat
 
 
 LONG = "text,label\n" + "a,x\n" * 6_000
-BAD: dict[str, tuple[dict[str, Any], str, str | dict, str]] = {
+BAD: dict[str, tuple[dict[str, Any], str, str | bytes | dict, str]] = {
     "label not in the map": ({"label_map": {"x": "X"}}, "a.csv", LONG + "b,y\n", r"a\.csv', line 6002: label 'y' is not among the 1"),
     "label number too high": (
         {"label_map": ["a"], "labels": {"column": "label"}, "task": "multi_label"},
@@ -204,14 +204,75 @@ BAD: dict[str, tuple[dict[str, Any], str, str | dict, str]] = {
         {"task": "question_answering"},
         "a.jsonl",
         '{"id": 1, "question": "?", "context": "a b", "answers": {"text": ["b"], "answer_start": [1]}}',
-        r"line 1: the answer 'b' does not stand at 1",
+        r"a\.jsonl', line 1: an answer does not stand at character 1 of its context\. Nothing",
     ),
     "SQuAD answer": (
         {"format": "squad", "task": "question_answering"},
         "a.json",
         {"data": [{"id": "q7", "question": "?", "context": "a b", "answers": {"text": ["b"], "answer_start": [1]}}]},
-        r"a\.json': question 'q7': the answer 'b' does not stand at 1 of the context, ' ' does",
+        r"a\.json': row 1, key 'q7': an answer does not stand at character 1 of its context",
     ),
+    "many answers": (
+        {"format": "squad", "task": "question_answering"},
+        "a.json",
+        {"data": [{"id": f"q{n}", "question": "?", "context": "a b", "answers": {"text": ["b"], "answer_start": [n]}} for n in range(9)]},
+        r"^8 rows do not fit: '.*a\.json': row 1, key 'q0': an answer .* character 0 .*; '.*row 6, key 'q5'.*; and 3 more\. ",
+    ),
+    "entity out of its text": (
+        {"format": "jsonl", "task": "token_classification"},
+        "a.jsonl",
+        '{"text": "abc", "entities": [{"start": 1, "end": 9, "label": "X"}, {"start": 2, "end": 2, "label": "X"}]}\n',
+        r"line 1: an entity from character 1 to 9 is not in its text of 3 characters \(and 1 more in this row\)",
+    ),
+    "key twice": (
+        {"format": "jsonl"},
+        "a.jsonl",
+        '{"text": "a"}\n{"text": "b", "Text": "c"}\n',
+        r"a\.jsonl', line 2: an object has the key 'Text' twice",
+    ),
+    "key in two cases": (
+        {"format": "jsonl"},
+        "a.jsonl",
+        '{"text": "a"}\n{"Text": "b"}\n',
+        "write one key as 'Text' and as 'text'",
+    ),
+    "semicolons": (
+        {"format": "csv"},
+        "a.csv",
+        "id;text;label\n1;a;x\n",
+        r"a\.csv', line 1: the header is one field, 'id;text;label'; ';' would make 3 .*delimiter: \";\"",
+    ),
+    "tabs in a csv": (
+        {"format": "csv"},
+        "a.csv",
+        "text\tlabel\na\tx\n",
+        r"'\\t' would make 2 of it: set data.sources\[\].delimiter: \"\\t\"",
+    ),
+    "semicolons, columns given": (
+        {"format": "csv", "columns": ["text", "label"]},
+        "a.csv",
+        "text;label\na;x\n",
+        r"a\.csv', line 2: 1 field\(s\), expected 2 \(text, label\); ';' would make 2",
+    ),
+    "UTF-16": (
+        {"format": "csv"},
+        "a.csv",
+        "text,label\na,x\n".encode("utf-16"),
+        "line 1: the file is UTF-16 by its byte-order mark.*encoding: utf-16",
+    ),
+    "UTF-16 as Latin-1": (
+        {"format": "csv", "encoding": "latin-1"},
+        "a.csv",
+        "text,label\na,x\n".encode("utf-16"),
+        "is read as latin-1; set",
+    ),
+    "UTF-16 JSON lines": (
+        {"format": "jsonl"},
+        "a.jsonl",
+        '{"text": "a"}'.encode("utf-16"),
+        "UTF-16 by its byte-order mark.*convert it to UTF-8",
+    ),
+    "UTF-16 document": ({"format": "squad", "task": "question_answering"}, "a.json", '{"data": []}'.encode("utf-16"), "UTF-16 by its"),
     "CoNLL tag": ({"format": "conll", "task": "token_classification"}, "a.conll", "a O\nb X\n", r"a\.conll', line 2: tag 'X'"),
     "CoNLL column": (
         {"format": "conll", "tag": "ner", "task": "token_classification"},

@@ -150,6 +150,11 @@ def test_lengths_in_tokens_are_those_of_the_tokenizer(spark: SparkSession, tmp_p
     assert (profile.without_text, profile.characters[-1]) == (1, max(map(len, texts)))
 
 
+def cut_short(path: Path) -> str:
+    pq.write_table(pa.table({"text": ["a"] * 1000}), write(path, b""))
+    return write(path, path.read_bytes()[:-60])
+
+
 CSV = "text,label\na,x\nb,y\n"
 BAD: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "too many fields": (lambda p: {"path": write(p / "a.csv", CSV + "c,d,e\n")}, r"a\.csv', line 4: 3 field"),
@@ -164,6 +169,15 @@ BAD: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "no text column": (lambda p: {"path": write(p / "a.csv", "txet,label\na,b\n")}, "'text' for role 'text'.*Did you mean 'txet'"),
     "repeated keys": (lambda p: {"path": write(p / "a.csv", "id,text\n1,a\n2,b\n1,c\n")}, "not unique: 1 value.*'1'"),
     "NULL keys": (lambda p: {"path": write(p / "a.csv", "id,text\n1,a\n,b\n")}, "NULL in 1 of 2 rows"),
+    "NULL and repeated keys": (
+        lambda p: {"path": write(p / "a.csv", "id,text\n1,a\n,b\n1,c\n")},
+        "NULL in 1 of 3 rows.* And key 'id' is not unique: 1 value.*'1'",
+    ),
+    "nothing like an internal column": (
+        lambda p: {"path": write(p / "a.csv", "_file,label\na,b\n")},
+        r"'text' for role 'text' is not in the table\. Columns: _file, label, id\. Map",
+    ),
+    "Parquet cut short": (lambda p: {"format": "parquet", "path": cut_short(p / "a.parquet")}, r"a\.parquet' begins like.* was cut short"),
     "not JSON": (lambda p: {"format": "jsonl", "path": write(p / "a.jsonl", '{"text": "a"}\n{"text": \n')}, r"a\.jsonl', line 2: not JSON"),
     "not Parquet": (lambda p: {"format": "parquet", "path": write(p / "a.parquet", "text,label")}, "not a Parquet file"),
     "broken Parquet": (lambda p: {"format": "parquet", "path": write(p / "a.parquet", "PAR1" + "x" * 50)}, r"a\.parquet"),
@@ -195,6 +209,36 @@ def test_sources_that_do_not_fit_together_are_refused(spark: SparkSession, tmp_p
     with pytest.raises(ConfigError, match="data.sources is empty"):
         run_ingest(config(tmp_path), spark)
     assert not (tmp_path / "lake").exists()
+
+
+def test_halves_of_characters_are_replaced_and_counted(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparknlp_ft.progress.log.propagate", True)
+    lines = [
+        '{"text": "whole \\ud83d\\ude00", "label": "x"}',
+        '{"text": "half \\ud83d", "label": "x"}',
+        '{"text": "\\\\ud83d", "label": "\\udc00"}',
+    ]
+    made = config(tmp_path, {"format": "jsonl", "path": write(tmp_path / "a.jsonl", "\n".join(lines))})
+    run_ingest(made, spark)
+    assert [row[1:3] for row in rows(spark, made)] == [("whole 😀", "x"), ("half \ufffd", "x"), ("\\ud83d", "\ufffd")]
+    [told] = [record.getMessage() for record in caplog.records if "half a character" in record.getMessage()]
+    assert "2 row(s)" in told and told.endswith("a.jsonl', line 2")
+
+
+def test_columns_of_several_json_types_are_named(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparknlp_ft.progress.log.propagate", True)
+    lines = [{"text": "a", "label": "x", "n": 1}, {"text": "b", "label": ["x"], "n": 1.5}, {"text": "c", "label": 1, "n": None}]
+    made = config(tmp_path, {"format": "jsonl", "path": write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines)))})
+    profile = run_ingest(made, spark)
+    told = [record.getMessage() for record in caplog.records if "several types" in record.getMessage()]
+    assert told == [
+        "column 'label' holds JSON values of several types: 2 are no strings (ARRAY<STRING>, BIGINT), and are written as their JSON text"
+    ]
+    assert "labels of several types" in str(profile)
 
 
 def test_a_bad_source_leaves_the_table_that_was_there(spark: SparkSession, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from sparknlp_ft.config import Config, TrackingConfig
 from sparknlp_ft.errors import ModelError
 from sparknlp_ft.tables.delta import Pinned, TableRef
 from sparknlp_ft.tracking import store
+from sparknlp_ft.tracking.downloaded import Trust, load_logged_engine, model_folder
 from sparknlp_ft.tracking.logged import log_model
 from sparknlp_ft.tracking.registry import resolve_model
 from tests.tiny import tiny_classifier_dir, tiny_texts
@@ -96,7 +97,7 @@ def test_logged_model_holds_what_it_needs_and_no_pickle(connected: store.Store, 
     assert outputs == {"label": "string", "score": "double", "scores": "map", "status": "string", "error": "string", "truncated": "boolean"}
     pinned = (downloaded / "requirements.txt").read_text().split()
     assert all("==" in line and "+" not in line for line in pinned) and any(line.startswith("torch==") for line in pinned)
-    assert (store.model_folder(downloaded) / "sparknlp_ft.json").is_file()
+    assert (model_folder(downloaded) / "sparknlp_ft.json").is_file()
 
 
 def test_loaded_model_predicts_rows_in_order(connected: store.Store, logged: store.ModelRef, tmp_path: Path) -> None:
@@ -112,9 +113,8 @@ def test_loaded_model_predicts_rows_in_order(connected: store.Store, logged: sto
 
 
 def test_worker_loads_the_engine_with_the_jobs_settings(connected: store.Store, logged: store.ModelRef, tmp_path: Path) -> None:
-    engine = store.load_logged_engine(
-        "cpu", downloaded=str(store.download_model(connected, logged, tmp_path)), batch_tokens=77, precision="float32"
-    )
+    folder = store.download_model(connected, logged, tmp_path)
+    engine = load_logged_engine("cpu", downloaded=str(folder), trust=Trust(), batch_tokens=77, precision="float32")
     assert engine.batch_tokens == 77 and engine.model.labels == ("bad", "good", "ugly")  # type: ignore[union-attr]
 
 
@@ -150,8 +150,42 @@ def test_alias_is_resolved_to_one_version(connected: store.Store, registered: st
     assert resolve_model(connected, f"runs:/{registered.run_id}/model").run_id == registered.run_id
 
 
+def test_what_was_logged_and_registered_before_is_taken(connected: store.Store, logged: store.ModelRef, registered: store.ModelRef) -> None:
+    """As when a job is started again that was cut off before it could judge its model."""
+    run = store.open_run(connected, logged.run_id)
+    assert log_model(run, "not read again", text_roles=("text",), example=TEXTS) == logged
+    assert store.register(connected, logged, "intents") == registered
+    assert len(connected.client.search_model_versions("name='intents'")) == 1
+
+
+def test_a_run_that_goes_on_keeps_its_settings(connected: store.Store) -> None:
+    with pytest.raises(RuntimeError), store.start_run(connected, "cut off", system_metrics=False) as run:
+        run.log_settings({"launch.ranks": 2})
+        raise RuntimeError("killed")
+    with store.start_run(connected, "again", system_metrics=False, earlier=run.run_id) as again:
+        again.log_settings({"launch.ranks": 1, "train.seed": 3})
+    found = connected.client.get_run(run.run_id)
+    assert again.run_id == run.run_id and found.data.params == {"launch.ranks": "2", "train.seed": "3"}
+    assert found.info.status == "FINISHED"
+
+
+def test_a_run_whose_store_is_gone_at_the_end_is_told_and_fails_nothing(
+    connected: store.Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import mlflow
+
+    def gone(status: str) -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    end = mlflow.end_run
+    with caplog.at_level("WARNING", logger="sparknlp_ft"), store.start_run(connected, "a run") as run:
+        monkeypatch.setattr(mlflow, "end_run", gone)
+    assert f"MLflow run {run.run_id} could not be ended as FINISHED (Connection refused)" in caplog.text
+    end()
+
+
 def test_registered_version_downloads(connected: store.Store, registered: store.ModelRef, tmp_path: Path) -> None:
-    assert (store.model_folder(store.download_model(connected, registered, tmp_path)) / "model.safetensors").is_file()
+    assert (model_folder(store.download_model(connected, registered, tmp_path)) / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize(

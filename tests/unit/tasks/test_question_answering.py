@@ -65,7 +65,7 @@ def test_an_answer_goes_through_tokens_and_back(parts: list[str], data: st.DataO
 
 
 def test_an_answer_that_does_not_stand_there_is_refused() -> None:
-    with pytest.raises(DataError, match="'cat'.*character 1.*'at'"):
+    with pytest.raises(DataError, match="does not stand at character 1"):
         task.encode_targets(
             ['[{"text": "cat", "start": 1}]'], (), tokens=[Tokens(np.zeros(1), np.asarray([[0, 3]]))], texts=["cat"], encoder=None
         )  # type: ignore[arg-type]

@@ -187,11 +187,11 @@ def test_a_changed_file_is_named_with_lane_and_counts(tmp_path: Path, change: in
 
 
 def test_row_groups_that_petastorm_loses_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sparknlp_ft.training import petastorm_compat
+    from sparknlp_ft.training.readers import petastorm
 
     manifest = write_snapshot(tmp_path, {"train": random_lanes((50, 0, 0, 0))})
-    whole = petastorm_compat.read_row_groups
-    monkeypatch.setattr(petastorm_compat, "read_row_groups", lambda *args: list(whole(*args))[:1])
+    whole = petastorm.read_row_groups
+    monkeypatch.setattr(petastorm, "read_row_groups", lambda *args: list(whole(*args))[:1])
     with pytest.raises(DataError, match="lane 0: everything from row group 1 of .* should give 30 rows, and 0 came"):
         list(feeds(Feed, manifest, "train", 1, config())[0].epoch(0))
 

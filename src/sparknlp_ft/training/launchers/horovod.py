@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sparknlp_ft.config import LaunchConfig
-from sparknlp_ft.errors import EXIT_OTHER, EXIT_USER, UserError
-from sparknlp_ft.training.job import TrainJob
+from sparknlp_ft.training.launcher import Launcher, Start, result_of
+from sparknlp_ft.training.rank import be_rank
 
 if TYPE_CHECKING:
     import torch
+
+    from sparknlp_ft.training.assembly import Seat
+    from sparknlp_ft.training.comm import Comm
 
 
 #: Characters of a failed Spark job's own words that are passed on; the rest is the JVM's stack.
@@ -54,7 +54,8 @@ class HorovodComm:
         self._in_place(tensor, lambda t: self.hvd.broadcast_(t, root_rank=0))
 
     def allgather_object(self, value: Any) -> list[Any]:
-        return self.hvd.allgather_object(value)
+        # Horovod would name it by the value's type, and wait for ever where ranks hand in values of different types.
+        return self.hvd.allgather_object(value, name="objects")
 
     def barrier(self) -> None:
         self.hvd.barrier()
@@ -75,31 +76,39 @@ class HorovodComm:
             operate(tensor)
 
 
-def run_ranks(
-    arguments: Mapping[str, Any], config: LaunchConfig, *, env: Mapping[str, str], paths: Sequence[str], abort: threading.Event
-) -> list[dict[str, Any]]:
-    """Start ranks in Spark tasks and return what ``rank_main`` returned on each.
+class HorovodLauncher(Launcher):
+    """Starts ranks in Spark tasks by ``horovod.spark.run``."""
 
-    Args:
-        arguments: Of ``rank_main``.
-        config: Their number, of which the cluster must have as many slots, and the seconds for all to come up.
-        env: Environment of each rank, on top of its Spark worker's.
-        paths: Where ranks may find this package; relative ones count from the executor's work folder.
-        abort: Ends all ranks once it is set, also those that no longer answer.
+    in_slots = True
+    beats = True
+
+    def start(self, start: Start) -> dict[str, Any]:
+        try:
+            replies = _run(start)
+        except Exception as error:
+            raise start.job.folder.first_error(ranks=start.config.ranks, launcher=error) from error
+        return result_of(start.job, replies[0])
+
+
+LAUNCHER = HorovodLauncher()
+
+
+def _run(start: Start) -> list[dict[str, Any]]:
+    """Start ranks, of which the cluster must have as many slots, and return what ``rank_main`` returned on each.
 
     Raises:
         RuntimeError: As Horovod words it, when a rank fails.
     """
     import horovod.spark
 
-    with _ended_by(abort), _spark_thread_noted():
+    with _ended_by(start.abort), _spark_thread_noted():
         return horovod.spark.run(
-            _entry(list(paths)),
-            args=(dict(arguments),),
-            num_proc=config.ranks,
-            start_timeout=config.start_timeout,
+            _entry(start.paths),
+            args=(start.arguments,),
+            num_proc=start.config.ranks,
+            start_timeout=start.config.start_timeout,
             use_gloo=True,
-            env=dict(env),
+            env=start.env,
             verbose=0,
         )
 
@@ -108,14 +117,14 @@ def _entry(paths: list[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return the function that ranks are sent.
 
     It is nested so that it travels by value: a rank can then find the package before it needs it, without a change of
-    PYTHONPATH, which on a cluster holds Spark's own packages.
+    PYTHONPATH, which on a cluster holds Spark's own packages. Relative paths count from the executor's work folder.
     """
 
     def enter(arguments: dict[str, Any]) -> dict[str, Any]:
         import sys
 
         sys.path[:0] = [path for path in paths if path not in sys.path]
-        from sparknlp_ft.training.horovod_backend import rank_main
+        from sparknlp_ft.training.launchers.horovod import rank_main
 
         return rank_main(arguments)
 
@@ -123,33 +132,15 @@ def _entry(paths: list[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def rank_main(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Be a rank: prove that the run's folder is shared, train, and leave word of what went wrong.
+    """Be a rank that Horovod has started."""
+    return be_rank(arguments, _join, number=int(os.environ["HOROVOD_RANK"]))
 
-    Returns:
-        ``{"result": …}`` as ``run_rank`` gives it, or ``{"problems": […]}`` on every rank if some cannot use the folder.
-    """
-    job = TrainJob(**arguments["job"])
-    try:
-        # Imported here, so that an import that fails leaves word as well.
-        from sparknlp_ft.training.assembly import Seat
-        from sparknlp_ft.training.pulse import Pulse
-        from sparknlp_ft.training.worker import run_rank
 
-        comm = HorovodComm()
-        problem = job.folder.problem_with(arguments["token"], comm.rank)
-        problems = [problem for problem in comm.allgather_object(problem) if problem]
-        if problems:
-            return {"problems": problems}
-        gone = partial(os._exit, EXIT_OTHER)  # Nobody waits any more, least of all the other ranks.
-        with Pulse(job.folder, f"rank-{comm.rank}", launch=arguments["token"], gone=gone) as pulse:
-            seat = Seat(comm.local_rank, comm.local_size, _gpus())
-            return {"result": run_rank(job, comm, seat, stop_asked=lambda: pulse.stop_asked)}
-    except Exception as error:
-        try:
-            job.folder.write_error(int(os.environ["HOROVOD_RANK"]), error)
-        except OSError:  # Nowhere to leave word but the log.
-            raise error from None
-        sys.exit(EXIT_USER if isinstance(error, UserError) else EXIT_OTHER)
+def _join() -> tuple[Comm, Seat]:
+    from sparknlp_ft.training.assembly import Seat
+
+    comm = HorovodComm()
+    return comm, Seat(comm.local_rank, comm.local_size, _gpus())
 
 
 def _gpus() -> list[str]:
