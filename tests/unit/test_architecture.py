@@ -45,7 +45,21 @@ WORKER_SIDE = (
 )
 #: Code that plans on the driver must start without torch.
 SPARK_SIDE = (
-    *("config", "tables", "sources", "snapshot", "steps", "compare", "pipelines", "demo", "reports", "findings", "text", "tasks", "baselines"),
+    *(
+        "config",
+        "tables",
+        "sources",
+        "snapshot",
+        "steps",
+        "compare",
+        "pipelines",
+        "demo",
+        "reports",
+        "findings",
+        "text",
+        "tasks",
+        "baselines",
+    ),
     *("cli.py", "commands.py", "errors.py", "secrecy.py", "progress.py", "storage.py", "identity.py"),
 )
 #: Libraries with one door each; MLflow has two, one for what is kept in it and one for how a model is logged.

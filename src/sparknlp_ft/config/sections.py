@@ -46,7 +46,8 @@ class DataConfig(Section):
     validation_fraction: float = Field(0.05, gt=0, lt=1, description="Cut from train by hash of the text if there is no validation split.")
     clean: CleanConfig = CleanConfig()
     on_conflict: Literal["keep", "drop", "majority"] = Field(
-        "keep", description="Rows of train with equal texts and different labels: kept, left out, or given the label that most of them have."
+        "keep",
+        description="Rows of train with equal texts and different labels: kept, left out, or given the label that most of them have.",
     )
     on_misplaced: Literal["fail", "drop"] = Field(
         "fail", description="Answers and entities that are not where their offsets say: refused, or their rows left out of training."
