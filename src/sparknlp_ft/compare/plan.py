@@ -13,10 +13,9 @@ from sparknlp_ft.compare.search import check_trials
 from sparknlp_ft.config import Config
 from sparknlp_ft.steps.checks import compared_metric
 from sparknlp_ft.steps.job import Job, open_job
+from sparknlp_ft.steps.ranks import with_ranks
 from sparknlp_ft.tables.delta import TableRef
-from sparknlp_ft.tables.session import slots
 from sparknlp_ft.tracking.store import Run, start_run
-from sparknlp_ft.training.launch import check_slots
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -44,11 +43,11 @@ def plan_comparison(config: Config, spark: SparkSession, trials: int | None) -> 
         UserError: Settings, table, leaderboard or cluster do not fit.
     """
     check_trials(trials)
+    if trials or config.compare.candidates != []:
+        config = with_ranks(config, spark)
     candidates, measure = candidates_of(config), compared_metric(config)
     job = open_job(config, spark)
     board = find_board(job)
-    if candidates or trials:
-        check_slots(config.launch, slots(spark, wanted=config.launch.ranks))
     return Plan(job, candidates, measure, board)
 
 

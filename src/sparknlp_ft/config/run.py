@@ -19,7 +19,12 @@ class LaunchConfig(Section):
         "or nothing: one rank in the driver.",
     )
     reader: Literal["petastorm", "arrow"] = Field("petastorm", description="What reads the snapshot's files; results are the same.")
-    ranks: int = Field(2, ge=1)
+    ranks: int = Field(
+        0,
+        ge=0,
+        description="Processes that train; 0: one with all threads on a single machine without GPUs (faster there than several), one a GPU "
+        "on one with, one a slot on a cluster.",
+    )
     threads: int | None = Field(None, ge=1, description="Threads per rank; default: this machine's cores divided by ranks.")
     run_dir: str = Field(
         "runs",

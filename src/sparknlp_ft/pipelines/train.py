@@ -16,12 +16,11 @@ from sparknlp_ft.steps.fine_tuning import close_run, fine_tune, log_result, prep
 from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
 from sparknlp_ft.steps.job import open_job
 from sparknlp_ft.steps.lineage import lineage
+from sparknlp_ft.steps.ranks import with_ranks
 from sparknlp_ft.tables.delta import Pinned
-from sparknlp_ft.tables.session import slots
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.tracking.store import ModelRef, register
 from sparknlp_ft.training.job import TrainResult
-from sparknlp_ft.training.launch import check_slots
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -61,8 +60,7 @@ def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
         UserError: Configuration, table, model or cluster do not fit; says which and what to do.
         RankError: A rank failed for another reason.
     """
-    job = open_job(config, spark)
-    check_slots(config.launch, slots(spark, wanted=config.launch.ranks))
+    job = open_job(with_ranks(config, spark), spark)
     findings = find_all(job)
     job, base, manifest = prepare(job)
     with training_run(job, manifest, f"train {config.model_name}") as run, kept(findings, run):

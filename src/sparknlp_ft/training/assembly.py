@@ -16,7 +16,7 @@ from sparknlp_ft.tasks import Setup, get_task
 from sparknlp_ft.text.encoder import TextEncoder
 from sparknlp_ft.training.active_rows import ActiveEmbedding, train_active_rows
 from sparknlp_ft.training.comm import Comm
-from sparknlp_ft.training.device import choose_device, seed_all, set_threads
+from sparknlp_ft.training.device import choose_device, pick_attention, seed_all, set_threads
 from sparknlp_ft.training.feed import Feed
 from sparknlp_ft.training.forward import Forward
 from sparknlp_ft.training.job import TrainJob
@@ -74,12 +74,14 @@ def assemble(job: TrainJob, comm: Comm, seat: Seat) -> Parts:
     seed_all(config.train.seed)
     prior = task.prior(manifest.statistics, manifest.labels)
     network = build_network(job.base_dir, task, manifest.labels, dropout=config.model.dropout, prior=prior)
+    precision = pick_dtype(config.train.precision, device)
+    pick_attention(network, device, precision)
     network = tune(network, config.model, seed=config.train.seed).to(device)
     share = trained_share(network)
     _share_weights(network, comm)
     active = train_active_rows(network, train, comm)
     setup = Setup(manifest.labels, task.settings(config, manifest.statistics), encoder)
-    forward = Forward(network, task, setup, device, pick_dtype(config.train.precision, device))
+    forward = Forward(network, task, setup, device, precision)
     optimizer = Optimizer(network, config.train, total_steps=train.steps_per_epoch * config.train.epochs)
     validation = feed("validation") if "validation" in manifest.splits else None
     return Parts(job, manifest, forward, optimizer, share, active, train, validation, threads)

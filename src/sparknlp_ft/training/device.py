@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +39,12 @@ def choose_device(local_rank: int, addresses: Sequence[str] = ()) -> torch.devic
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[None]:
     """Return the context that computes in ``precision``; weights and gradients stay float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is torch.bfloat16)
+
+
+def pick_attention(network: Any, device: torch.device, precision: torch.dtype) -> None:
+    """Have attention written out in bfloat16 on CPUs: torch's fused one has no fast backward there, and takes several times as long."""
+    if device.type == "cpu" and precision is torch.bfloat16 and network.config._attn_implementation == "sdpa":
+        network.set_attn_implementation("eager")
 
 
 def set_threads(wanted: int | None, local_size: int) -> int:
