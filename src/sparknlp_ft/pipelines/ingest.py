@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
@@ -16,6 +15,7 @@ from sparknlp_ft.sources.read import read_sources
 from sparknlp_ft.steps.checks import check_sources, check_task
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.steps.profile import profile_table
+from sparknlp_ft.storage import Folder
 from sparknlp_ft.tables.delta import TableRef, create, exists, pin
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import get_task
@@ -53,9 +53,9 @@ def _require_sources(config: Config) -> None:
         raise ConfigError("data.sources is empty: name at least one input, for example sources: [{format: csv, path: train.csv}]")
 
 
-def _scratch(config: Config) -> Path:
+def _scratch(config: Config) -> Folder:
     """Name a folder that the workers see too."""
-    return Path((snapshots_folder(config).parent / f"_ingest-{uuid.uuid4().hex}").path)
+    return snapshots_folder(config).parent / f"_ingest-{uuid.uuid4().hex}"
 
 
 def check_ingest(config: Config) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import reduce
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -11,6 +10,7 @@ from pyspark.sql import functions as F
 from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.sources.parquet import parquet_rows
+from sparknlp_ft.storage import Folder
 from sparknlp_ft.tables.names import column
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _OTHERWISE = "Check its name and the connection to the Hub, or download its file
 _NO_SCRIPTS = "The Hub itself keeps most such data sets as Parquet: set revision: refs/convert/parquet."
 
 
-def read_hub(spark: SparkSession, source: SourceConfig, *, scratch: Path, split_column: str | None) -> DataFrame:
+def read_hub(spark: SparkSession, source: SourceConfig, *, scratch: Folder, split_column: str | None) -> DataFrame:
     """Load a data set, label names instead of label numbers, its split names in ``split_column``.
 
     The rows pass through Parquet files in ``scratch``: a data set larger than the driver's memory goes through as well.
@@ -29,12 +29,12 @@ def read_hub(spark: SparkSession, source: SourceConfig, *, scratch: Path, split_
     Raises:
         DataError: The data set is not there, or the Hub cannot be reached.
     """
-    scratch.mkdir(parents=True)
     frames = []
     for number, (name, dataset) in enumerate(_load(source).items()):
-        path = scratch / f"{number:03d}.parquet"
-        dataset.to_parquet(str(path))
-        frame = parquet_rows(spark, [str(path)])
+        file = f"{number:03d}.parquet"
+        with scratch.open(file, "wb") as stream:
+            dataset.to_parquet(stream)
+        frame = parquet_rows(spark, [f"{scratch.address}/{file}"])
         for feature_name, feature in dataset.features.items():
             frame = _named(frame, feature_name, feature)
         if split_column is not None:

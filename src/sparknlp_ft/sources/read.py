@@ -5,11 +5,9 @@ The place (source, file, part, row) is what made keys are counted from: the same
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -27,6 +25,7 @@ from sparknlp_ft.sources.json_values import mend, mend_json
 from sparknlp_ft.sources.listing import list_files
 from sparknlp_ft.sources.parquet import count_parts, read_parquet
 from sparknlp_ft.sources.shape import PLACE, kept_values, shaped
+from sparknlp_ft.storage import Folder
 from sparknlp_ft.tables.watch import spark_step
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Loaded:
 
 
 @contextmanager
-def read_sources(spark: SparkSession, sources: list[SourceConfig], *, scratch: Path, split_column: str | None) -> Iterator[list[Loaded]]:
+def read_sources(spark: SparkSession, sources: list[SourceConfig], *, scratch: Folder, split_column: str | None) -> Iterator[list[Loaded]]:
     """Read every source, and forget what was kept in memory at the end.
 
     Args:
@@ -81,10 +80,10 @@ def read_sources(spark: SparkSession, sources: list[SourceConfig], *, scratch: P
     finally:
         for frame in kept:
             frame.unpersist()
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.delete()
 
 
-def read_source(spark: SparkSession, source: SourceConfig, *, kept: list[DataFrame], scratch: Path, split_column: str | None) -> Loaded:
+def read_source(spark: SparkSession, source: SourceConfig, *, kept: list[DataFrame], scratch: Folder, split_column: str | None) -> Loaded:
     """Read one source; what is kept in memory for a second look is added to ``kept``."""
     if source.format == "hub":
         named = None if source.hash_split else split_column

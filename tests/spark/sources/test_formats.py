@@ -18,6 +18,7 @@ from sparknlp_ft.errors import ConfigError, DataError
 from sparknlp_ft.pipelines.ingest import run_ingest
 from sparknlp_ft.sources.combine import combined
 from sparknlp_ft.sources.read import PLACE, Loaded, read_sources
+from sparknlp_ft.storage import Folder
 from sparknlp_ft.tables.delta import TableRef, pin, read
 from sparknlp_ft.tasks import get_task
 
@@ -28,7 +29,7 @@ SHARED = Path(os.environ.get("SPARKNLP_FT_SHARED_DATA") or ROOT.parent / "shared
 @contextmanager
 def ingested(spark: SparkSession, root: Path, *sources: dict[str, Any], **data: Any) -> Iterator[tuple[list[Loaded], DataFrame]]:
     made = DataConfig(table="t", sources=[SourceConfig(**source) for source in sources], **data)
-    with read_sources(spark, made.sources, scratch=root / "scratch", split_column=made.split_column) as loaded:
+    with read_sources(spark, made.sources, scratch=Folder(str(root / "scratch")), split_column=made.split_column) as loaded:
         yield loaded, combined(loaded, made, get_task(made.task))
 
 
@@ -331,7 +332,7 @@ def real(spark: SparkSession, tmp_path: Path, name: str) -> tuple[DataConfig, An
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "data").symlink_to(SHARED, target_is_directory=True)
     data = load_config(ROOT / "conf" / f"{name}.yaml", base_dir=base).data
-    return data, read_sources(spark, data.sources, scratch=tmp_path / "scratch", split_column=data.split_column)
+    return data, read_sources(spark, data.sources, scratch=Folder(str(tmp_path / "scratch")), split_column=data.split_column)
 
 
 @pytest.mark.parametrize("name", REAL)
