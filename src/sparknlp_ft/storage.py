@@ -7,9 +7,11 @@ with its digest. Small objects are JSON, which cut short does not parse: such a 
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +32,22 @@ def is_url(text: str) -> bool:
     return bool(colon) and rest.startswith("/") and head.isalnum()
 
 
+def python_address(address: str) -> str:
+    """Return an address as Python's file systems write it; Spark calls S3 ``s3a://``, and Databricks mounts ``dbfs:/`` as a folder."""
+    scheme, _, rest = address.partition(":")
+    if scheme == "dbfs":
+        return f"file:///dbfs/{rest.lstrip('/')}"
+    return f"s3:{rest}" if scheme in ("s3a", "s3n") else address
+
+
+@functools.cache
+def scratch_of_process(purpose: str) -> Path:
+    """Return a local folder that lasts as long as this process."""
+    folder = Path(tempfile.mkdtemp(prefix=f"sparknlp_ft-{purpose}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder: an absolute path, or an address with a scheme. It need not exist: objects make it."""
@@ -38,12 +56,12 @@ class Folder:
 
     @functools.cached_property
     def _place(self) -> tuple[Any, str]:
-        scheme, _, rest = self.address.partition(":")
-        if not is_url(self.address):
-            return LocalFileSystem(auto_mkdir=True), self.address
-        if scheme in ("file", "dbfs"):  # Databricks mounts its own file system as a folder.
-            return LocalFileSystem(auto_mkdir=True), ("/dbfs/" if scheme == "dbfs" else "/") + rest.lstrip("/")
-        return fsspec.core.url_to_fs(f"s3:{rest}" if scheme in ("s3a", "s3n") else self.address)
+        address = python_address(self.address)
+        if not is_url(address):
+            return LocalFileSystem(auto_mkdir=True), address
+        if address.startswith("file:"):
+            return LocalFileSystem(auto_mkdir=True), "/" + address.removeprefix("file:").lstrip("/")
+        return fsspec.core.url_to_fs(address)
 
     @property
     def files(self) -> Any:

@@ -11,11 +11,9 @@ from sparknlp_ft.steps.checks import check_metric, check_task
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.steps.deployment import deploy
 from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
-from sparknlp_ft.steps.job import Job, open_job
+from sparknlp_ft.steps.job import Job, cured_rows, open_job
 from sparknlp_ft.steps.lineage import source_tags
-from sparknlp_ft.tables.contracts import resolve_roles
-from sparknlp_ft.tables.cures import cured
-from sparknlp_ft.tables.delta import Pinned, files_present, read
+from sparknlp_ft.tables.delta import Pinned, files_present
 from sparknlp_ft.tables.survey import Survey, survey
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import get_task
@@ -62,11 +60,8 @@ def run_promote(config: Config, spark: SparkSession) -> Promotion:
 
 
 def _surveyed(job: Job) -> Survey:
-    data = job.config.data
     with spark_step("checking labels and splits", job.spark):
-        rows = read(job.spark, job.source)
-        roles = resolve_roles(rows, data, job.task, need_target=True)
-        return survey(cured(rows, roles, data, job.task), roles, job.config, job.task)
+        return survey(*cured_rows(job), job.config, job.task)
 
 
 def _registered(job: Job, model: ModelRef) -> ModelRef:

@@ -11,7 +11,7 @@ from sparknlp_ft.progress import step
 from sparknlp_ft.snapshot.manifest import Manifest
 from sparknlp_ft.steps.checks import check_base, check_loss, check_metric, check_task
 from sparknlp_ft.steps.command import Command
-from sparknlp_ft.steps.findings import find_all, kept
+from sparknlp_ft.steps.findings import find_all, keep
 from sparknlp_ft.steps.fine_tuning import close_run, fine_tune, log_result, prepare, training_run
 from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
 from sparknlp_ft.steps.job import open_job
@@ -63,7 +63,8 @@ def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
     job = open_job(with_ranks(config, spark), spark)
     findings = find_all(job)
     job, base, manifest = prepare(job)
-    with training_run(job, manifest, f"train {config.model_name}") as run, kept(findings, run):
+    with training_run(job, manifest, f"train {config.model_name}") as run:
+        keep(findings, run)
         result = fine_tune(job, run, manifest, base)
         with step("logging and registering the model"):
             model = register(job.store, log_result(run, result), config.model_name, tags=lineage(job.source, manifest))

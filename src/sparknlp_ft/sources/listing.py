@@ -13,7 +13,7 @@ from typing import IO
 
 from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.errors import DataError, nearest
-from sparknlp_ft.storage import is_url
+from sparknlp_ft.storage import is_url, python_address
 
 #: Endings that count when a folder is given.
 ENDINGS = {
@@ -61,7 +61,7 @@ def open_bytes(path: str) -> IO[bytes]:
         return Path(path).open("rb")
     from pyarrow import fs
 
-    filesystem, inner = fs.FileSystem.from_uri(_arrow_address(path)) if is_url(path) else (fs.LocalFileSystem(), path)
+    filesystem, inner = fs.FileSystem.from_uri(python_address(path)) if is_url(path) else (fs.LocalFileSystem(), path)
     # Only what is not compressed can be read from the middle.
     opened = filesystem.open_input_stream if path.endswith(COMPRESSED) else filesystem.open_input_file
     return io.BufferedReader(opened(inner))
@@ -104,7 +104,7 @@ def _list_remote(source: SourceConfig) -> list[tuple[str, int]]:
     from pyarrow import fs
 
     try:
-        filesystem, inner = fs.FileSystem.from_uri(_arrow_address(source.path))
+        filesystem, inner = fs.FileSystem.from_uri(python_address(source.path))
         info = filesystem.get_file_info(inner)
         if info.type == fs.FileType.File:
             return [(source.path, info.size)]
@@ -115,14 +115,6 @@ def _list_remote(source: SourceConfig) -> list[tuple[str, int]]:
         raise DataError(f"source {source.path!r} cannot be read: {error}") from error
     below = [(PurePosixPath(e.path).relative_to(PurePosixPath(inner)), e.size) for e in entries if e.type == fs.FileType.File]
     return [(f"{source.path.rstrip('/')}/{p}", size) for p, size in below if _fits(p.name, source) and _visible(p.parts)]
-
-
-def _arrow_address(path: str) -> str:
-    """Return an address as Arrow writes it; Spark calls S3 ``s3a://``, and Databricks mounts ``dbfs:/`` as a folder."""
-    scheme, _, rest = path.partition(":")
-    if scheme == "dbfs":
-        return f"file:///dbfs/{rest.lstrip('/')}"
-    return f"s3:{rest}" if scheme in ("s3a", "s3n") else path
 
 
 def _visible(parts: tuple[str, ...]) -> bool:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
-import shutil
-import tempfile
 from pathlib import Path
 
 from sparknlp_ft.config import Config
 from sparknlp_ft.identity import fingerprint, of_model
 from sparknlp_ft.models.origin import REGISTRY_PREFIX, check_folder, resolve_base
+from sparknlp_ft.storage import scratch_of_process
 from sparknlp_ft.tracking.downloaded import model_folder
 from sparknlp_ft.tracking.registry import resolve_model
 from sparknlp_ft.tracking.store import ModelRef, Store, connect, download_model
@@ -43,17 +40,9 @@ def pin_base(config: Config, store: Store) -> tuple[Config, Path]:
 def _downloaded(store: Store, model: ModelRef) -> Path:
     name = fingerprint(of_model(store.uri, model.display, model.run_id))
     if name not in _DOWNLOADED:
-        _DOWNLOADED[name] = model_folder(download_model(store, model, _scratch() / name))
+        _DOWNLOADED[name] = model_folder(download_model(store, model, scratch_of_process("bases") / name))
     return _DOWNLOADED[name]
 
 
-#: Registered models that this process has fetched.
+#: Registered models that this process has fetched; ranks on other machines get a copy in the run folder.
 _DOWNLOADED: dict[str, Path] = {}
-
-
-@functools.cache
-def _scratch() -> Path:
-    """Return a folder that lasts as long as this process; ranks on other machines get a copy in the run folder."""
-    folder = Path(tempfile.mkdtemp(prefix="sparknlp_ft-bases-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +16,7 @@ from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.identity import fingerprint, of_model
 from sparknlp_ft.scoring.udf import Loader, Model, scoring_udf
 from sparknlp_ft.steps.job import Job
+from sparknlp_ft.storage import scratch_of_process
 from sparknlp_ft.tables.session import is_local
 from sparknlp_ft.tasks import Task, get_task
 from sparknlp_ft.tracking.downloaded import Trust, inspect, load_logged_engine
@@ -92,7 +90,8 @@ def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
     if is_local(spark):
         return partial(str, folder)
     name = f"model-{fingerprint([spark.sparkContext.applicationId, key], length=16)}"
-    archive = f"{_archives()}/{name}.tar"
+    # Kept while the process lives: an executor that comes up late still asks for what was added.
+    archive = f"{scratch_of_process('archives')}/{name}.tar"
     if not Path(archive).exists():
         # Not shutil.make_archive: its entry './' is refused by Hadoop's unpacking as leading outside.
         with tarfile.open(archive, "w") as tar:
@@ -100,14 +99,6 @@ def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
                 tar.add(child, arcname=child.name)
         spark.sparkContext.addArchive(f"{archive}#{name}")
     return partial(_shipped, name)
-
-
-@functools.cache
-def _archives() -> str:
-    """Return a folder that lasts as long as this process: an executor that comes up late still asks for what was added."""
-    folder = tempfile.mkdtemp(prefix="sparknlp_ft-archives-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def _shipped(name: str) -> str:

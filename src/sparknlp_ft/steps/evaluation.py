@@ -19,10 +19,8 @@ from sparknlp_ft.scoring.ddl import fields
 from sparknlp_ft.scoring.incremental import SCORED, model_roles, partitions_for, with_scores
 from sparknlp_ft.scoring.rows import OK
 from sparknlp_ft.steps.deployment import Deployment, deploy
-from sparknlp_ft.steps.job import Job
+from sparknlp_ft.steps.job import Job, cured_rows
 from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, resolve_roles, with_split
-from sparknlp_ft.tables.cures import cured
-from sparknlp_ft.tables.delta import read
 from sparknlp_ft.tables.session import slots
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
@@ -85,9 +83,8 @@ def check_split(split: str) -> None:
 
 def split_rows(job: Job) -> DataFrame:
     """Return the pinned rows with their split, mended and cut as the snapshot's were."""
-    rows, data = read(job.spark, job.source), job.config.data
-    roles = resolve_roles(rows, data, job.task, need_target=True)
-    return with_split(cured(rows, roles, data, job.task), roles, data)
+    rows, roles = cured_rows(job)
+    return with_split(rows, roles, job.config.data)
 
 
 def rows_of_split(job: Job, split: str) -> DataFrame:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from sparknlp_ft.findings.finding import NOTE, Finding, as_json
 from sparknlp_ft.findings.look import look_through
 from sparknlp_ft.progress import log
-from sparknlp_ft.steps.job import Job
-from sparknlp_ft.tables.contracts import resolve_roles
-from sparknlp_ft.tables.cures import cured
-from sparknlp_ft.tables.delta import files_present, read
+from sparknlp_ft.steps.job import Job, cured_rows
+from sparknlp_ft.tables.delta import files_present
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tracking.store import Run
 
@@ -24,10 +21,8 @@ def find_all(job: Job) -> list[Finding]:
     Raises:
         DataError: The table lacks a column that the task needs.
     """
-    rows, data = read(job.spark, job.source), job.config.data
-    roles = resolve_roles(rows, data, job.task, need_target=True)
     with files_present(job.source), spark_step("looking through the rows", job.spark):
-        found = look_through(cured(rows, roles, data, job.task), roles, data, job.task)
+        found = look_through(*cured_rows(job), job.config.data, job.task)
     tell(found)
     return found
 
@@ -40,8 +35,6 @@ def tell(findings: Sequence[Finding]) -> None:
         (log.info if one.severity == NOTE else log.warning)("  %s", one)
 
 
-@contextmanager
-def kept(findings: Sequence[Finding], run: Run) -> Iterator[None]:
+def keep(findings: Sequence[Finding], run: Run) -> None:
     """Log the findings to a run, as ``findings.json``: at its start, so that they are there whatever becomes of it."""
     run.log_text(as_json(findings), FILE)
-    yield

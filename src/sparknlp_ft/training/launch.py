@@ -12,7 +12,7 @@ from sparknlp_ft.errors import LaunchError, RankLost
 from sparknlp_ft.progress import log
 from sparknlp_ft.training.interrupts import Interrupts
 from sparknlp_ft.training.job import TrainJob, TrainResult
-from sparknlp_ft.training.launcher import Launcher, Start, get_launcher
+from sparknlp_ft.training.launcher import Start, get_launcher
 from sparknlp_ft.training.occupancy import occupied
 from sparknlp_ft.training.pulse import Watch
 from sparknlp_ft.training.run_folder import RunFolder
@@ -44,8 +44,8 @@ def launch(job: TrainJob, config: LaunchConfig, spark: SparkSession | None, *, s
         Stopped: Ctrl-C or SIGTERM; all that was done is in a checkpoint.
     """
     check_slots(config, slots())
-    if not (launcher := get_launcher(config.backend)).leads:
-        return _as_one_of_others(job, launcher)
+    if (take_part := get_launcher(config.backend).part_taken()) is not None:
+        return _as_one_of_others(job, take_part)
     with occupied(job.folder):
         if job.resume and (finished := _finished(job.folder)) is not None:
             log.info("run %s is finished already", job.run_dir)
@@ -54,12 +54,12 @@ def launch(job: TrainJob, config: LaunchConfig, spark: SparkSession | None, *, s
             return TrainResult.from_dict(_with_restarts(job, config, spark, slots, Attempt(on_event, interrupts)))
 
 
-def _as_one_of_others(job: TrainJob, launcher: Launcher) -> TrainResult:
+def _as_one_of_others(job: TrainJob, take_part: Callable[[TrainJob], dict[str, Any]]) -> TrainResult:
     """Take part in a training that another process leads; it finds out by itself whether there is one."""
     if job.resume and (finished := _finished(job.folder)) is not None:
         return TrainResult.from_dict(finished)
     with Interrupts(job.folder) as interrupts:
-        values = launcher.take_part(job)
+        values = take_part(job)
     if "stopped" in values:
         raise interrupts.stopped(job.folder)
     return TrainResult.from_dict(values)
@@ -117,10 +117,10 @@ def _with_restarts(
         except RankLost as error:
             if not left:
                 raise
-            left -= 1
-            config = _fitting(config, slots())
             if (finished := _finished(job.folder)) is not None:
                 return finished
+            left -= 1
+            config = _fitting(config, slots())
             last_words = str(error).splitlines()[0]
             log.warning("%s; starting %d rank(s) again from the last checkpoint, %d restart(s) left", last_words, config.ranks, left)
             job = replace(job, resume=True)

@@ -88,7 +88,6 @@ class Launcher(ABC):
 
     in_slots: bool  #: Whether each rank takes a slot of the Spark cluster.
     beats: bool  #: Whether ranks give signs of life by which one that stalls is found.
-    leads: bool = True  #: Whether this process is the driver; another one only takes part.
 
     def check(self, config: LaunchConfig) -> None:  # noqa: B027  # most have nothing to check
         """Check what can be checked before anything is started.
@@ -107,9 +106,9 @@ class Launcher(ABC):
             RankError: A rank failed otherwise.
         """
 
-    def take_part(self, job: TrainJob) -> dict[str, Any]:
-        """Be a rank of a driver elsewhere, where this process does not lead, and return what ``start`` returns there."""
-        raise NotImplementedError
+    def part_taken(self) -> Callable[[TrainJob], dict[str, Any]] | None:
+        """Return how this process takes part in a training that another one leads, as ``start`` does there; None: it leads itself."""
+        return None
 
 
 def launcher_names() -> list[str]:

@@ -44,10 +44,6 @@ class TorchLauncher(Launcher):
     def in_slots(self) -> bool:  # type: ignore[override]
         return not torchrun.is_above()
 
-    @property
-    def leads(self) -> bool:  # type: ignore[override]
-        return not torchrun.is_above() or os.environ["RANK"] == "0"
-
     def check(self, config: LaunchConfig) -> None:
         size = int(os.environ["WORLD_SIZE"]) if torchrun.is_above() else config.ranks
         if size != config.ranks:
@@ -67,8 +63,10 @@ class TorchLauncher(Launcher):
             raise start.job.folder.first_error(ranks=start.config.ranks, launcher=RuntimeError(reply["failed"]))
         return result_of(start.job, reply)
 
-    def take_part(self, job: TrainJob) -> dict[str, Any]:
-        return result_of(job, torchrun.take_part(job))
+    def part_taken(self) -> Callable[[TrainJob], dict[str, Any]] | None:
+        if not torchrun.is_above() or os.environ["RANK"] == "0":
+            return None
+        return lambda job: result_of(job, torchrun.take_part(job))
 
 
 LAUNCHER = TorchLauncher()
