@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from sparknlp_ft.errors import DataError, shown
+from sparknlp_ft.scoring.faults import MACHINE_WORDS
 from sparknlp_ft.scoring.rows import ERROR
 from sparknlp_ft.tables.contracts import Roles, clean_text, is_mended
 from sparknlp_ft.tables.input_hash import INPUT_HASH, with_input_hash
@@ -29,7 +30,7 @@ IN_PLACE_PREFIX = "prediction_"
 
 #: What every prediction carries beside the task's columns and its status.
 LINEAGE = ("model_name", "model_version", "run_id", "source_table", "source_version", "input_hash", "scored_at")
-_KNOWN = ("status", "model_name", "model_version", "input_hash")
+_KNOWN = ("status", "error", "model_name", "model_version", "input_hash")
 
 #: A worker takes seconds to load its model: for fewer rows than this it is not worth starting another.
 ROWS_PER_WORKER = 256
@@ -73,7 +74,7 @@ def flag_stale(
         known: Predictions made so far, by key; None where there are none, or where they stand in the source itself.
         model: Name and version of the model to score with.
         prefix: Of the prediction columns in the source, where they stand there.
-        retry_errors: Whether rows in error are stale too.
+        retry_errors: Whether rows in error are stale too; those whose error is the machine's always are.
     """
     rows = with_input_hash(source, roles)
     names = {name: f"_known_{name}" for name in _KNOWN}
@@ -92,8 +93,8 @@ def flag_stale(
         & F.col(names["model_version"]).eqNullSafe(F.lit(model[1]))
         & F.col(names["input_hash"]).eqNullSafe(F.col(INPUT_HASH))
     )
-    if retry_errors:
-        fresh = fresh & (F.col(names["status"]) != ERROR)
+    again = F.lit(True) if retry_errors else F.coalesce(F.col(names["error"]).rlike(MACHINE_WORDS), F.lit(False))
+    fresh = fresh & ~((F.col(names["status"]) == ERROR) & again)
     return rows.withColumn(STALE, ~fresh).drop(*names.values())
 
 
