@@ -16,6 +16,8 @@ from sparknlp_ft.scoring.halving import by_halves, spread
 from sparknlp_ft.tasks import Rows
 
 OK, EMPTY, ERROR = "ok", "empty", "error"
+#: Of a prediction whose row is no longer in the source, where ``score.on_deleted`` speaks of such.
+DELETED = "deleted"
 
 #: What every scored row carries beside its prediction, as Spark DDL.
 STATUS_FIELDS = "status string, error string, truncated boolean"
