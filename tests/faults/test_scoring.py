@@ -22,7 +22,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
 from sparknlp_ft.scoring import merge, stages
-from sparknlp_ft.steps import prediction
+from sparknlp_ft.steps import staging
 from tests.spark.scoring.costless import config, label_of, run
 
 JAVA = Path(__file__).parent / "java" / "TracedFileSystem.java"
@@ -161,7 +161,7 @@ class Unheard:
         from delta.exceptions import ConcurrentAppendException
 
         self.builder.execute()
-        raise ConcurrentAppendException("[DELTA_CONCURRENT_APPEND] the answer was lost")
+        raise ConcurrentAppendException(message="[DELTA_CONCURRENT_APPEND] the answer was lost")
 
 
 @pytest.mark.parametrize("control", [False, True], ids=["as it is", "control: without the transaction id"])
@@ -195,8 +195,8 @@ def test_control_without_looking_for_what_was_left_a_stage_stays(scene: tuple[Di
     disk, which = scene
     commits = commits_of(disk)
     last = len(disk.score(disk.copy("whole"))) - 1  # The stage is deleted last.
-    monkeypatch.setattr(prediction, "left_over", lambda *args: nullcontext(None))
-    monkeypatch.setattr(prediction, "clear_left_over", lambda *args: None)
+    monkeypatch.setattr(staging, "left_over", lambda *args: nullcontext(None))
+    monkeypatch.setattr(staging, "clear_left_over", lambda *args: None)
     monkeypatch.setattr("sparknlp_ft.steps.staleness.clear_left_over", lambda *args: None)
     assert "are left" in (after_a_kill(disk, which, last, commits) or "")
 

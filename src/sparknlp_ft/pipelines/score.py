@@ -14,7 +14,8 @@ from sparknlp_ft.steps.checks import check_task
 from sparknlp_ft.steps.command import Command, Option
 from sparknlp_ft.steps.deployment import deploy, wanted_model
 from sparknlp_ft.steps.job import Job
-from sparknlp_ft.steps.prediction import Scoring, Target, Written, find_target, plan_scoring, score_and_merge, scoring_job
+from sparknlp_ft.steps.prediction import Scoring, Target, find_target, plan_scoring, scoring_job
+from sparknlp_ft.steps.staging import Written, score_and_merge
 from sparknlp_ft.steps.staleness import find_stale, nothing_to_do
 from sparknlp_ft.steps.streaming import NOW, check_interval, follow
 from sparknlp_ft.tables.delta import files_present

@@ -104,14 +104,21 @@ def check_stage(staged: DataFrame, keys: Sequence[str], *, expected: int, prefix
     return StageCounts(found["rows"], found[OK], found[EMPTY], found[ERROR], found["truncated"], found[DELETED])
 
 
-def refuse_many_errors(staged: DataFrame, counts: StageCounts, most: float, *, prefix: str = "") -> None:
+def refuse_many_errors(staged: DataFrame, counts: StageCounts, most: float, *, prefix: str = "", before: int = 0) -> None:
     """Stop before the merge if too large a share of rows is in error.
+
+    Args:
+        staged: The stage.
+        counts: Of its rows.
+        most: The largest share that is let through.
+        prefix: Of the prediction columns.
+        before: So many of the rows were in error before; they do not count.
 
     Raises:
         DataError: Says how many, and the most frequent errors.
     """
     rows = counts.rows - counts.deleted
-    if not counts.error or counts.error <= most * rows:
+    if counts.error - before <= most * rows:
         return
     errors = staged.where(column(f"{prefix}status") == ERROR).groupBy(column(f"{prefix}error").alias("error")).count()
     top = errors.orderBy(F.desc("count"), "error").limit(3).collect()
@@ -171,9 +178,11 @@ def merge_stage(spark: SparkSession, output: TableRef, stage: Stage, merging: Me
 
 def is_conflict(error: BaseException) -> bool:
     """Whether Delta says that another writer was faster."""
-    from delta.exceptions import DeltaConcurrentModificationException
+    from delta import exceptions
 
-    return isinstance(error, DeltaConcurrentModificationException) or _condition(error).startswith("DELTA_CONCURRENT_")
+    # Each stands for itself: the one that is called their base is none.
+    kinds = tuple(getattr(exceptions, name) for name in exceptions.__all__)
+    return isinstance(error, kinds) or _condition(error).startswith("DELTA_CONCURRENT_")
 
 
 def _condition(error: BaseException) -> str:

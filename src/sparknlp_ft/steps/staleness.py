@@ -61,8 +61,7 @@ def find_stale(scoring: Scoring) -> Iterator[Stale]:
     Raises:
         DataError: Keys are NULL or repeated, or the output is no predictions table with this key.
     """
-    known, model = known_predictions(scoring), scoring.deployment.model
-    fresh = Fresh((model.name, model.version), scoring.prefix, scoring.job.config.score.retry_errors)
+    known, model, fresh = known_predictions(scoring), scoring.deployment.model, scoring.fresh
     with step("finding rows to score", scoring.job.spark):
         stale = _among_new(scoring, known, fresh) or _among_all(scoring, known, fresh)
     log.info("%s rows, %s to score with %s", f"{stale.total:,}", f"{stale.number:,}", model.display)

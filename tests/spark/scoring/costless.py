@@ -11,7 +11,8 @@ from sparknlp_ft.config import Config
 from sparknlp_ft.pipelines.score import ScoreResult, result_of, unchanged
 from sparknlp_ft.steps.deployment import Deployment
 from sparknlp_ft.steps.job import Job
-from sparknlp_ft.steps.prediction import find_target, plan_scoring, score_and_merge
+from sparknlp_ft.steps.prediction import find_target, plan_scoring
+from sparknlp_ft.steps.staging import score_and_merge
 from sparknlp_ft.steps.staleness import find_stale, nothing_to_do
 from sparknlp_ft.tables.delta import TableRef, pin
 from sparknlp_ft.tasks import get_task

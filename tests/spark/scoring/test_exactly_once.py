@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from sparknlp_ft.errors import ConfigError, DataError
 from sparknlp_ft.scoring import merge, stages
-from sparknlp_ft.steps import prediction, staleness
+from sparknlp_ft.steps import staging, staleness
 from tests.spark.scoring.costless import config, label_of, run
 
 KEYS = range(40)
@@ -217,7 +217,7 @@ class Beaten:
         from delta.exceptions import ConcurrentAppendException
 
         self.act()
-        raise ConcurrentAppendException("[DELTA_CONCURRENT_APPEND] another was faster")
+        raise ConcurrentAppendException(message="[DELTA_CONCURRENT_APPEND] another was faster")
 
 
 def test_a_merge_that_lost_is_tried_again_with_the_same_scores(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,8 +225,8 @@ def test_a_merge_that_lost_is_tried_again_with_the_same_scores(shelf: Shelf, mon
     shelf.run()
     shelf.table("texts").update("id < 4", {"body": "'changed'"})
     scored: list[int] = []
-    writing = prediction.write_stage
-    monkeypatch.setattr(prediction, "write_stage", lambda *args: (scored.append(1), writing(*args))[1])
+    writing = staging.write_stage
+    monkeypatch.setattr(staging, "write_stage", lambda *args: (scored.append(1), writing(*args))[1])
 
     def other() -> None:
         extra = shelf.table("texts_predictions").toDF().where("id = 30").selectExpr("* EXCEPT (id)", "id + 1000 AS id")
@@ -264,9 +264,9 @@ def test_scores_are_kept_where_all_tries_are_lost_and_the_next_run_merges_them(s
     shelf.table("texts").update("id = 3", {"body": "'changed'"})
     shelf.write("texts", {77: "new"}, mode="append", files=1)
     given: list[int] = []
-    with_scores = prediction.with_scores
+    with_scores = staging.with_scores
     monkeypatch.setattr(
-        prediction, "with_scores", lambda rows, *args, **settings: (given.append(rows.count()), with_scores(rows, *args, **settings))[1]
+        staging, "with_scores", lambda rows, *args, **settings: (given.append(rows.count()), with_scores(rows, *args, **settings))[1]
     )
     assert shelf.run().scored == 41 and given == [2]
     assert shelf.right() and shelf.stages() == []
