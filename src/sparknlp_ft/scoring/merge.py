@@ -217,7 +217,8 @@ def _clauses(table: DeltaTable, staged: DataFrame, merging: Merging):  # type: i
         merge = merge.whenMatchedDelete(gone)
     elif merging.gone == "mark":
         merge = merge.whenMatchedUpdate(gone, {status: f"s.{status}"})
-    return merge.whenMatchedUpdateAll().whenNotMatchedInsertAll()
+    # Of a row that left, no prediction is made where another writer has deleted it meanwhile.
+    return merge.whenMatchedUpdateAll().whenNotMatchedInsertAll(None if merging.gone == "keep" else f"NOT ({gone})")
 
 
 def _refuse_doubled(spark: SparkSession, output: TableRef, staged: DataFrame, merging: Merging) -> None:
