@@ -81,6 +81,13 @@ class ScoreConfig(Section):
     partitions: int | None = Field(None, ge=1, description="Parallel scoring tasks; default: from the cluster's slots and the row count.")
     max_error_fraction: float = Field(0.1, ge=0, le=1, description="The job fails when a larger share of rows has status 'error'.")
     retry_errors: bool = Field(False, description="Score rows in error again.")
+    on_deleted: Literal["keep", "mark", "delete"] = Field(
+        "keep", description="Predictions of rows that are no longer in the source: kept, marked by status 'deleted', or deleted."
+    )
+    by_source: bool = Field(
+        False,
+        description="Several tables share score.output: a prediction's source_table is part of its key. Else a second table is refused.",
+    )
     allow_code: bool = Field(
         False, description="Run the functions that a packaged model brings (package.processing), on every worker. Look at the file first."
     )

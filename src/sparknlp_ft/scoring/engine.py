@@ -16,6 +16,7 @@ import numpy as np
 
 from sparknlp_ft.models.device import pick_device, pick_dtype
 from sparknlp_ft.models.folder import LoadedModel, load_model
+from sparknlp_ft.scoring.faults import within_memory
 from sparknlp_ft.tasks import Rows, Setup, Task
 from sparknlp_ft.text.batching import by_token_budget, pad
 from sparknlp_ft.text.encoder import Inputs
@@ -106,10 +107,10 @@ class TorchEngine:
         batches = by_token_budget([len(row) for row in inputs], self.batch_tokens)
         # Results stay on the device until all batches are queued: a copy per batch would make a GPU wait for each.
         with torch.inference_mode():
-            parts = [self._forward([inputs[i] for i in batch]) for batch in batches]
-            copied = [part.float().cpu().numpy() for part in parts]
+            ran = [part for batch in batches for part in within_memory(batch, lambda rows: self._forward([inputs[i] for i in rows]))]
+            copied = [part.float().cpu().numpy() for _, part in ran]
         result: list[np.ndarray] = [_NOTHING] * len(inputs)
-        for batch, values in zip(batches, copied, strict=True):
+        for (batch, _), values in zip(ran, copied, strict=True):
             for i, value in zip(batch, values, strict=True):
                 result[i] = value
         return result
