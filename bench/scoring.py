@@ -162,6 +162,7 @@ def run_engine(engine: TorchEngine, texts: list[str]) -> np.ndarray:
 def spark_ways(model: Path, args: argparse.Namespace) -> dict[str, Way]:
     from pyspark.sql import functions as F
 
+    from sparknlp_ft.scoring.columns import Output
     from sparknlp_ft.scoring.incremental import SCORED, with_scores
     from sparknlp_ft.scoring.udf import scoring_udf
     from sparknlp_ft.tables.contracts import Roles
@@ -182,7 +183,11 @@ def spark_ways(model: Path, args: argparse.Namespace) -> dict[str, Way]:
 
     def ours(precision: str) -> Way:
         settings = {"precision": precision, "threads": 1}
-        udf = scoring_udf(partial(engine_in_worker, model=str(model), **settings), f"{model} {settings}", get_task("classification"))
+        udf = scoring_udf(
+            partial(engine_in_worker, model=str(model), **settings),
+            f"{model} {settings}",
+            Output(get_task("classification").prediction_fields),
+        )
         return partial(
             run, lambda frame: with_scores(frame, roles, udf, partitions=slots(spark)).select("id", F.col(SCORED)["label"].alias("label"))
         )

@@ -77,6 +77,11 @@ class ScoreConfig(Section):
     where: str | None = Field(None, description="SQL condition; only rows that fulfil it are scored.")
     batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass.")
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    most_scores: int | None = Field(
+        None,
+        ge=0,
+        description="How many of a row's scores are written, the highest ones; default: that of every label; 0: the column is left out.",
+    )
     threads: int = Field(1, ge=1, description="Threads of each Python worker.")
     partitions: int | None = Field(None, ge=1, description="Parallel scoring tasks; default: from the cluster's slots and the row count.")
     max_error_fraction: float = Field(0.1, ge=0, le=1, description="The job fails when a larger share of rows has status 'error'.")

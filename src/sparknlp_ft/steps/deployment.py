@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sparknlp_ft.config import Config, DataConfig
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.identity import fingerprint, of_model
-from sparknlp_ft.scoring.udf import Loader, Model, scoring_udf
+from sparknlp_ft.scoring.columns import Model, output_of
+from sparknlp_ft.scoring.udf import Loader, scoring_udf
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.storage import scratch_of_process
 from sparknlp_ft.tables.session import is_local
@@ -81,8 +82,9 @@ def deploy(job: Job, model: ModelRef) -> Iterator[Deployment]:
         settings: dict[str, Any] = {"batch_tokens": score.batch_tokens, "precision": score.precision, "threads": score.threads}
         key = fingerprint([*of_model(job.store.uri, model.uri, model.run_id), settings], length=32)
         load: Loader = partial(_load, find=_ship(job.spark, downloaded, key), trust=trust, **settings)
-        score_columns = scoring_udf(load, key, task, meta.fields)
-        yield Deployment(model, task, meta.labels, text_roles(meta, task.text_roles), dict(meta.columns), meta.fields, score_columns)
+        output = output_of(meta.fields, score.most_scores if meta.output is None else None)
+        roles, score_columns = text_roles(meta, task.text_roles), scoring_udf(load, key, output)
+        yield Deployment(model, task, meta.labels, roles, dict(meta.columns), output.fields, score_columns)
 
 
 def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:

@@ -1,0 +1,59 @@
+"""The engine on torch: weights held in one number format, on the device that the worker was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sparknlp_ft.models.folder import LoadedModel
+from sparknlp_ft.scoring.engines.network import NetworkEngine
+from sparknlp_ft.scoring.engines.protocol import Batch
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class TorchRuntime:
+    """A network of transformers on a device."""
+
+    model: LoadedModel
+    device: torch.device
+    dtype: torch.dtype
+
+    def outputs(self, batches: Iterator[Batch]) -> list[np.ndarray]:
+        import torch
+
+        # Results stay on the device until all batches are queued: a copy per batch would make a GPU wait for each.
+        with torch.inference_mode():
+            parts = [self._forward(batch) for batch in batches]
+            return [part.float().cpu().numpy() for part in parts]
+
+    def _forward(self, batch: Batch) -> torch.Tensor:
+        import torch
+
+        arrays, rows = batch
+        tensors = {name: torch.from_numpy(values).to(self.device) for name, values in arrays.items()}
+        return self.model.task.read(self.model.task.forward(self.model.network, tensors, rows, self.model.setup, training=False))
+
+
+class TorchEngine(NetworkEngine):
+    """A network of transformers that scores texts.
+
+    Args:
+        model: The loaded model.
+        device: Where its weights are.
+        dtype: What they are held in.
+        batch_tokens: Padded tokens per forward pass.
+    """
+
+    def __init__(self, model: LoadedModel, device: torch.device, dtype: torch.dtype, batch_tokens: int) -> None:
+        super().__init__(model.task, model.setup, model.meta, TorchRuntime(model, device, dtype), batch_tokens)
+
+    @property
+    def model(self) -> LoadedModel:
+        assert isinstance(self.runtime, TorchRuntime)
+        return self.runtime.model
