@@ -6,45 +6,39 @@ engine is stands in ``engines.protocol``: another runtime is a file in ``engines
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from sparknlp_ft.models.device import pick_device, pick_dtype
-from sparknlp_ft.models.folder import load_model
+from sparknlp_ft.scoring.engines import onnx, openvino, torch
+from sparknlp_ft.scoring.engines.network import NetworkEngine
 from sparknlp_ft.scoring.engines.protocol import Engine, Scored
+from sparknlp_ft.scoring.engines.settings import Settings
 from sparknlp_ft.scoring.engines.torch import TorchEngine
 
 __all__ = ["Engine", "Scored", "TorchEngine", "load_engine"]
 
+LOADERS: dict[str, Callable[[str | Path, Settings], NetworkEngine]] = {
+    "torch": torch.load,
+    "openvino": openvino.load,
+    "onnx": onnx.load,
+}
 
-def load_engine(
-    model_dir: str | Path,
-    *,
-    batch_tokens: int = 4096,
-    precision: str = "auto",
-    threads: int | None = None,
-    device: str | None = None,
-    attention: str | None = None,
-) -> TorchEngine:
+
+def load_engine(model_dir: str | Path, **settings: Any) -> Any:
     """Load a model folder for scoring.
 
     Args:
         model_dir: Folder that ``save_model`` wrote.
-        batch_tokens: Padded tokens per forward pass.
-        precision: 'auto', 'bfloat16' or 'float32'.
-        threads: Threads of this process for torch; None leaves them. Spark sets OMP_NUM_THREADS=1 in its workers, so one
-            that should use more says so here.
-        device: torch device; None: the first CUDA device if there is one, else the CPU.
-        attention: Attention implementation of transformers ('eager', 'sdpa'); None: its own choice for the architecture.
+        settings: Fields of ``engines.settings.Settings``: engine, precision, batch_tokens, threads, device, attention, calibration.
+
+    Returns:
+        The engine: a ``NetworkEngine``, for torch a ``TorchEngine``.
 
     Raises:
-        ModelError: The folder cannot be used.
+        ModelError: The folder cannot be used, or the engine's library is missing.
+        ConfigError: The engine does not compute in that number format.
     """
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    place = pick_device(device)
-    dtype = pick_dtype(precision, place)
-    model = load_model(model_dir, attention=attention, dtype=dtype)
-    model.network.to(place)
-    return TorchEngine(model, place, dtype, batch_tokens)
+    given = Settings(**settings)
+    given.check()
+    return LOADERS[given.engine](model_dir, given)

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparknlp_ft.scoring.columns import Model, Output, score_structs
+from sparknlp_ft.scoring.placement import gpu_of_process
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -101,14 +102,14 @@ def engine_of(loader: Loader, key: str) -> Model:
         # A worker is one process among many on its machine: tokenizers' own threads would only get in each other's way.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         _ENGINES.clear()
-        _ENGINES[key] = loader(_task_device())
+        _ENGINES[key] = loader(task_device())
     return _ENGINES[key]
 
 
-def _task_device() -> str | None:
-    """Return the GPU that Spark gave this task, if its cluster hands out GPUs."""
+def task_device() -> str | None:
+    """Return the GPU that Spark gave this task, else one that few processes of this machine share; None without any."""
     from pyspark import TaskContext
 
     context = TaskContext.get()
     gpu = context.resources().get("gpu") if context is not None else None
-    return f"cuda:{gpu.addresses[0]}" if gpu is not None else None
+    return f"cuda:{gpu.addresses[0]}" if gpu is not None else gpu_of_process()

@@ -7,15 +7,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.config import Config, DataConfig
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.identity import fingerprint, of_model
-from sparknlp_ft.scoring.columns import Model, output_of
-from sparknlp_ft.scoring.udf import Loader, scoring_udf
+from sparknlp_ft.scoring.columns import Model, Output, output_of
+from sparknlp_ft.scoring.engines.settings import FLOAT32, PRECISIONS
+from sparknlp_ft.scoring.udf import scoring_udf
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.storage import scratch_of_process
 from sparknlp_ft.tables.session import is_local
@@ -38,8 +39,26 @@ class Deployment:
     labels: tuple[str, ...]
     text_roles: tuple[str, ...]
     columns: dict[str, str]  #: role → column that a packaged model reads, where a table is not said to have another one
-    fields: str  #: prediction columns as DDL
-    score: Callable[..., Column]  #: see ``scoring.udf.scoring_udf``
+    output: Output  #: what is written of a prediction
+    identity: tuple[str, ...]  #: what tells the model from any other
+    load: Callable[..., Model]  #: makes the engine in a worker, from a device and settings as in ``scoring.engine.load_engine``
+    settings: dict[str, Any]  #: settings of the engine where nothing else was settled
+
+    @property
+    def fields(self) -> str:
+        """Prediction columns as DDL."""
+        return self.output.fields
+
+    def scorer(self, **settings: Any) -> Callable[..., Column]:
+        """Return what scores columns (``scoring.udf.scoring_udf``), with an engine that is made with these settings besides."""
+        given = self.settings | settings
+        key = fingerprint([*self.identity, given, self.output.schema], length=32)
+        return scoring_udf(partial(self.load, **given), key, self.output)
+
+    @cached_property
+    def score(self) -> Callable[..., Column]:
+        """Score with torch, in the number format that is asked for if it has that: what models are compared with."""
+        return self.scorer()
 
     def reading(self, data: DataConfig, have: Sequence[str]) -> DataConfig:
         """Return ``data`` with the model's own columns for roles that ``data.columns`` does not speak of.
@@ -79,12 +98,13 @@ def deploy(job: Job, model: ModelRef) -> Iterator[Deployment]:
                 f"data.task: {config.data.task!r}, but model {model.display} is for {meta.task!r}; set data.task or score.model"
             )
         task, score = get_task(meta.task), config.score
-        settings: dict[str, Any] = {"batch_tokens": score.batch_tokens, "precision": score.precision, "threads": score.threads}
-        key = fingerprint([*of_model(job.store.uri, model.uri, model.run_id), settings], length=32)
-        load: Loader = partial(_load, find=_ship(job.spark, downloaded, key), trust=trust, **settings)
+        precision = score.precision if score.precision in ("auto", *PRECISIONS["torch"]) else FLOAT32
+        settings: dict[str, Any] = {"batch_tokens": score.batch_tokens, "precision": precision, "threads": score.threads}
+        identity = tuple(of_model(job.store.uri, model.uri, model.run_id))
+        load = partial(_load, find=_ship(job.spark, downloaded, fingerprint(identity, length=32)), trust=trust)
         output = output_of(meta.fields, score.most_scores if meta.output is None else None)
-        roles, score_columns = text_roles(meta, task.text_roles), scoring_udf(load, key, output)
-        yield Deployment(model, task, meta.labels, roles, dict(meta.columns), output.fields, score_columns)
+        roles = text_roles(meta, task.text_roles)
+        yield Deployment(model, task, meta.labels, roles, dict(meta.columns), output, identity, load, settings)
 
 
 def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:

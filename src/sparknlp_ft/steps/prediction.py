@@ -36,6 +36,7 @@ from sparknlp_ft.scoring.merge import (
 )
 from sparknlp_ft.scoring.rows import STATUS_FIELDS
 from sparknlp_ft.steps.deployment import Deployment
+from sparknlp_ft.steps.engines import settle_engine
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.tables.contracts import Roles, check_keys, resolve_roles
 from sparknlp_ft.tables.delta import TableRef, exists, latest_version, pin, read
@@ -158,7 +159,7 @@ def score_and_merge(scoring: Scoring, stale: DataFrame, rows: int) -> Written:
     if not rows:
         return Written(StageCounts(0, 0, 0, 0, 0), 0.0, latest_version(job.spark, target.ref) if target.there else None)
     partitions = job.config.score.partitions or partitions_for(rows, slots(job.spark))
-    scored = with_scores(stale, roles, scoring.deployment.score, partitions=partitions)
+    scored = with_scores(stale, roles, settle_engine(job, scoring.deployment, stale, rows, roles), partitions=partitions)
     with stage_beside(job.spark, target.ref, job.config.data.root) as stage:
         start = time.monotonic()
         with spark_step(f"scoring {rows:,} rows", job.spark):

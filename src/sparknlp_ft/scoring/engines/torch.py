@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparknlp_ft.models.folder import LoadedModel
+from sparknlp_ft.models.device import pick_device, pick_dtype
+from sparknlp_ft.models.folder import LoadedModel, load_model
 from sparknlp_ft.scoring.engines.network import NetworkEngine
 from sparknlp_ft.scoring.engines.protocol import Batch
+from sparknlp_ft.scoring.engines.settings import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -57,3 +60,20 @@ class TorchEngine(NetworkEngine):
     def model(self) -> LoadedModel:
         assert isinstance(self.runtime, TorchRuntime)
         return self.runtime.model
+
+
+def load(model_dir: str | Path, settings: Settings) -> TorchEngine:
+    """Load a model folder.
+
+    Raises:
+        ModelError: The folder cannot be used.
+    """
+    import torch
+
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    place = pick_device(settings.device)
+    dtype = pick_dtype(settings.precision, place)
+    model = load_model(model_dir, attention=settings.attention, dtype=dtype)
+    model.network.to(place)
+    return TorchEngine(model, place, dtype, settings.batch_tokens)
