@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Engines:
+    """What makes a model's engines in the workers.
+
+    Attributes:
+        load: Makes one, from a device and settings as in ``scoring.engine.load_engine``.
+        settings: Those that hold if nothing else was settled.
+        identity: What tells the model from any other.
+        output: What is written of a prediction.
+    """
+
+    load: Callable[..., Model]
+    settings: dict[str, Any]
+    identity: tuple[str, ...]
+    output: Output
+
+    def scorer(self, **settings: Any) -> Callable[..., Column]:
+        """Return what scores columns (``scoring.udf.scoring_udf``), with an engine that is made with these settings besides."""
+        given = self.settings | settings
+        key = fingerprint([*self.identity, given, self.output.schema], length=32)
+        return scoring_udf(partial(self.load, **given), key, self.output)
+
+
+@dataclass(frozen=True)
 class Deployment:
     """A model that the workers can score with."""
 
@@ -39,26 +62,9 @@ class Deployment:
     labels: tuple[str, ...]
     text_roles: tuple[str, ...]
     columns: dict[str, str]  #: role → column that a packaged model reads, where a table is not said to have another one
-    output: Output  #: what is written of a prediction
-    identity: tuple[str, ...]  #: what tells the model from any other
-    load: Callable[..., Model]  #: makes the engine in a worker, from a device and settings as in ``scoring.engine.load_engine``
-    settings: dict[str, Any]  #: settings of the engine where nothing else was settled
-
-    @property
-    def fields(self) -> str:
-        """Prediction columns as DDL."""
-        return self.output.fields
-
-    def scorer(self, **settings: Any) -> Callable[..., Column]:
-        """Return what scores columns (``scoring.udf.scoring_udf``), with an engine that is made with these settings besides."""
-        given = self.settings | settings
-        key = fingerprint([*self.identity, given, self.output.schema], length=32)
-        return scoring_udf(partial(self.load, **given), key, self.output)
-
-    @cached_property
-    def score(self) -> Callable[..., Column]:
-        """Score with torch, in the number format that is asked for if it has that: what models are compared with."""
-        return self.scorer()
+    fields: str  #: prediction columns as DDL
+    score: Callable[..., Column]  #: scores with torch, in the number format asked for if it has that: what models are compared with
+    engines: Engines | None = None  #: makes others; None: there is but this one
 
     def reading(self, data: DataConfig, have: Sequence[str]) -> DataConfig:
         """Return ``data`` with the model's own columns for roles that ``data.columns`` does not speak of.
@@ -103,8 +109,8 @@ def deploy(job: Job, model: ModelRef) -> Iterator[Deployment]:
         identity = tuple(of_model(job.store.uri, model.uri, model.run_id))
         load = partial(_load, find=_ship(job.spark, downloaded, fingerprint(identity, length=32)), trust=trust)
         output = output_of(meta.fields, score.most_scores if meta.output is None else None)
-        roles = text_roles(meta, task.text_roles)
-        yield Deployment(model, task, meta.labels, roles, dict(meta.columns), output, identity, load, settings)
+        engines, roles = Engines(load, settings, identity, output), text_roles(meta, task.text_roles)
+        yield Deployment(model, task, meta.labels, roles, dict(meta.columns), output.fields, engines.scorer(), engines)
 
 
 def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:

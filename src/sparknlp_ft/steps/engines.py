@@ -25,7 +25,7 @@ from sparknlp_ft.scoring.choice import (
 from sparknlp_ft.scoring.columns import Model, Output
 from sparknlp_ft.scoring.engines.settings import FLOAT32
 from sparknlp_ft.scoring.udf import task_device
-from sparknlp_ft.steps.deployment import Deployment
+from sparknlp_ft.steps.deployment import Deployment, Engines
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.tables.contracts import Roles, clean_text
 from sparknlp_ft.tables.names import column
@@ -49,21 +49,23 @@ def settle_engine(job: Job, deployment: Deployment, stale: DataFrame, rows: int,
         ConfigError: No such engine computes in the number format that is asked for.
         ModelError: The engine that is asked for cannot be used in the workers.
     """
-    score = job.config.score
+    score, engines = job.config.score, deployment.engines
+    if engines is None:
+        return deployment.score
     wanted = candidates(score.engine, score.precision, rows)
     usual = REFERENCE[0] if score.engine == "auto" else score.engine
     if rows < MEASURED_FROM or (score.engine != "auto" and score.precision == FLOAT32):
         if score.precision != FLOAT32:
             log.info("engine: %s %s; for fewer than %s rows nothing else is measured", usual, FLOAT32, f"{MEASURED_FROM:,}")
-        return deployment.scorer(engine=usual, precision=FLOAT32)
+        return engines.scorer(engine=usual, precision=FLOAT32)
     with spark_step(f"measuring engines on {SAMPLE} rows", job.spark):
-        measured, calibration = _measured(deployment, sample(stale, roles, rows), wanted)
+        measured, calibration = _measured(engines, sample(stale, roles, rows), wanted)
     chosen, lines = pick(measured, score.engine, score.min_agreement)
     for line in lines:
         log.info("engine %s", line)
     log.info("engine: %s is used", chosen.name)
     more = {"calibration": calibration} if chosen.precision == "int8" else {}
-    return deployment.scorer(engine=chosen.engine, precision=chosen.precision, **more)
+    return engines.scorer(engine=chosen.engine, precision=chosen.precision, **more)
 
 
 def sample(stale: DataFrame, roles: Roles, rows: int) -> DataFrame:
@@ -73,8 +75,8 @@ def sample(stale: DataFrame, roles: Roles, rows: int) -> DataFrame:
     return chosen.select(*[clean_text(column(name)).alias(role) for role, name in roles.texts]).limit(SAMPLE)
 
 
-def _measured(deployment: Deployment, texts: DataFrame, wanted: Sequence[tuple[str, str]]) -> tuple[list[Any], list[tuple[str, ...]]]:
-    load, output = partial(deployment.load, **deployment.settings), deployment.output
+def _measured(engines: Engines, texts: DataFrame, wanted: Sequence[tuple[str, str]]) -> tuple[list[Any], list[tuple[str, ...]]]:
+    load, output = partial(engines.load, **engines.settings), engines.output
     found = texts.mapInPandas(partial(_in_worker, load=load, wanted=list(wanted), output=output), "found string").first()
     if found is None:
         raise RuntimeError("measuring engines gave nothing back")

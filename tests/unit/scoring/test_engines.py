@@ -55,6 +55,7 @@ def test_a_model_is_exported_once(tmp_path: Path, own_exports: Path, monkeypatch
     pytest.importorskip("openvino")
     folder = tiny_trained_dir(tmp_path, "classification", LABELS)
     first = rows_of(folder, [TEXTS], engine="openvino", precision="float32")
+    assert sys.modules["openvino_telemetry"] is None, "nothing is told to anybody"
     monkeypatch.setattr(exported, "load_model", lambda *_, **__: pytest.fail("exported again"))
     assert rows_of(folder, [TEXTS], engine="openvino", precision="float32") == first
     [root] = own_exports.glob("sparknlp_ft-engines-*")
