@@ -10,17 +10,21 @@ import argparse
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import yaml
 
 from sparknlp_ft import __version__
-from sparknlp_ft.commands import command, command_names, commands
+from sparknlp_ft.commands import command, command_names, commands, perform
 from sparknlp_ft.config import Config, load_config
 from sparknlp_ft.errors import EXIT_INTERRUPTED, EXIT_OTHER, EXIT_USER, Stopped, UserError
 from sparknlp_ft.progress import setup_logging
 from sparknlp_ft.secrecy import cleaned
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.tracking.addresses import keep_config_secret, keep_overrides_secret, without_secrets
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 def build_parser(known: Mapping[str, Command]) -> argparse.ArgumentParser:
@@ -68,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keep_config_secret(config)
         for option in chosen.options:
             option.check(getattr(args, option.name))
-        return _dry_run(chosen, config) if args.dry_run else _run(chosen, config, args)
+        return _dry_run(chosen, config) if args.dry_run else _run(config, args)
     except UserError as error:
         print(cleaned(f"sparknlp-ft {args.command}: {error}"), file=sys.stderr)
         return EXIT_USER
@@ -90,20 +94,15 @@ def _dry_run(chosen: Command, config: Config) -> int:
     return 0
 
 
-def _run(chosen: Command, config: Config, args: argparse.Namespace) -> int:
-    from sparknlp_ft.tables.session import get_session
-    from sparknlp_ft.tracking.notify import notified
-    from sparknlp_ft.tracking.store import ask
-
-    chosen.check(config)
-    with notified(config.tracking.notify, f"sparknlp-ft {args.command} {chosen.subject(config)}") as ended:
-        if chosen.needs_store:
-            ask(config.tracking)
-        spark = get_session(f"sparknlp-ft {args.command}") if chosen.needs_spark else None
-        summary = chosen.run(config, spark, args)
-        print(cleaned(str(summary)))
-        ended(summary)
+def _run(config: Config, args: argparse.Namespace) -> int:
+    print(cleaned(str(perform(args.command, config, args, lambda: _session(args.command)))))
     return 0
+
+
+def _session(name: str) -> SparkSession:
+    from sparknlp_ft.tables.session import get_session
+
+    return get_session(f"sparknlp-ft {name}")
 
 
 if __name__ == "__main__":

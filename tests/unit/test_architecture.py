@@ -31,10 +31,10 @@ LEVELS = (
     ("training", "scoring", "reports", "findings"),
     ("tracking",),
     ("steps",),
-    ("compare",),
+    ("comparing",),
     ("pipelines",),
     ("commands",),
-    ("cli", "demo"),
+    ("cli", "demo", "notebook"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
@@ -51,7 +51,7 @@ SPARK_SIDE = (
         "sources",
         "snapshot",
         "steps",
-        "compare",
+        "comparing",
         "pipelines",
         "demo",
         "reports",
@@ -60,14 +60,14 @@ SPARK_SIDE = (
         "tasks",
         "baselines",
     ),
-    *("cli.py", "commands.py", "errors.py", "secrecy.py", "progress.py", "storage.py", "identity.py"),
+    *("cli.py", "commands.py", "notebook.py", "errors.py", "secrecy.py", "progress.py", "storage.py", "identity.py"),
 )
 #: Libraries with one door each; MLflow has two, one for what is kept in it and one for how a model is logged.
 DOORS = {
     "petastorm": {"training/readers/petastorm.py"},
     "horovod": {"training/launchers/horovod.py"},
     "mlflow": {"tracking/store.py", "tracking/logged.py"},
-    "optuna": {"compare/candidates.py", "compare/search.py"},
+    "optuna": {"comparing/candidates.py", "comparing/search.py"},
 }
 
 FILE_LINES, FUNCTION_LINES, FUNCTION_PARAMETERS, COMMAND_LINES, JOB_LINES = 350, 60, 6, 12, 15

@@ -9,13 +9,13 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sparknlp_ft.compare.board import write_board
-from sparknlp_ft.compare.candidates import Candidate, candidates_of, search_space
-from sparknlp_ft.compare.cheap import compared_baselines
-from sparknlp_ft.compare.comparison import Comparison, log_comparison
-from sparknlp_ft.compare.contest import Contest, Trained
-from sparknlp_ft.compare.plan import comparison_run, plan_comparison
-from sparknlp_ft.compare.search import check_trials
+from sparknlp_ft.comparing.board import write_board
+from sparknlp_ft.comparing.candidates import Candidate, candidates_of, search_space
+from sparknlp_ft.comparing.cheap import compared_baselines
+from sparknlp_ft.comparing.comparison import Comparison, log_comparison
+from sparknlp_ft.comparing.contest import Contest, Trained
+from sparknlp_ft.comparing.plan import comparison_run, plan_comparison
+from sparknlp_ft.comparing.search import check_trials
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import UserError
 from sparknlp_ft.steps.checks import check_base, check_loss, check_metric, check_task, check_window, compared_metric

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
+from sparknlp_ft.reports.blocks import Facts, Report
+from sparknlp_ft.reports.page import Viewed
 from sparknlp_ft.steps.checks import check_task
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.steps.deployment import deploy, wanted_model
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ScoreResult:
+class ScoreResult(Viewed):
     """What a scoring run came to."""
 
     rows_in: int
@@ -35,6 +37,17 @@ class ScoreResult:
     output_version: int | None  #: None where there is no predictions table yet
     model_name: str
     model_version: str
+
+    def report(self) -> Report:
+        """Return what notebooks show."""
+        version = "not made" if self.output_version is None else f"version {self.output_version}"
+        said = f"{self.scored:,} of {self.rows_in:,} rows were scored with {self.model_name}/{self.model_version}"
+        said += f"; {self.skipped:,} had a prediction already. Predictions are in {self.output}, {version}."
+        rows = {
+            "table": f"{self.source} version {self.source_version}", "ok": self.ok, "empty": self.empty, "in error": self.errors,
+            "longer than the window": self.truncated, "seconds": self.seconds, "rows per second": self.rows_per_second or None,
+        }  # fmt: skip
+        return Report("score", self.source, [said], [Facts.of("", rows)])
 
     def __str__(self) -> str:
         rate = f" in {self.seconds:.1f} s, {self.rows_per_second:.0f} rows/s" if self.scored else ""

@@ -70,7 +70,7 @@ def get_session(app_name: str = "sparknlp_ft") -> SparkSession:
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     if submitted:
-        _require_delta(spark)
+        require_delta(spark)
     return spark
 
 
@@ -150,7 +150,14 @@ def _delta_module() -> str:
     return f"delta-spark_{'.'.join(pyspark.__version__.split('.')[:2])}_2.13"
 
 
-def _require_delta(spark: SparkSession) -> None:
+def require_delta(spark: SparkSession) -> None:
+    """Refuse a session without Delta Lake; Databricks' has it under names of its own.
+
+    Raises:
+        LaunchError: Says how to start one with it.
+    """
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        return
     from importlib.metadata import version
 
     from py4j.protocol import Py4JJavaError
@@ -160,4 +167,6 @@ def _require_delta(spark: SparkSession) -> None:
         jvm.java.lang.Class.forName("io.delta.sql.DeltaSparkSessionExtension", False, jvm.Thread.currentThread().getContextClassLoader())
     except Py4JJavaError as error:
         package = f"io.delta:{_delta_module()}:{version('delta_spark')}"
-        raise LaunchError(f"this Spark session has no Delta Lake: add --packages {package} to spark-submit") from error
+        raise LaunchError(
+            f"this Spark session has no Delta Lake: add --packages {package} to spark-submit, or that to spark.jars.packages"
+        ) from error

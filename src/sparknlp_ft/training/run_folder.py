@@ -65,6 +65,13 @@ class Runs:
             last = f"{stem}.{int(last[len(stem) + 1 :] or 1) + 1}"
         return RunFolder(self.folder / last)
 
+    def write_report(self, name: str, page: str, twin: str) -> str:
+        """Keep a report beside the run folders; returns where."""
+        reports = self.folder / "reports"
+        for file, text in ((f"{name}.json", twin), (f"{name}.html", page)):
+            reports.write(file, text.encode())
+        return f"{reports.address}/{name}.html"
+
     @property
     def measured(self) -> Folder:
         """Results of candidates, until they are on the leaderboard."""
