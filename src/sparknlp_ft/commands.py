@@ -49,6 +49,7 @@ def perform(name: str, config: Config, arguments: Namespace, session: Callable[[
     for option in chosen.options:
         option.check(getattr(arguments, option.name))
     chosen.check(config)
+    chosen.look(config)
     with notified(config.tracking.notify, f"sparknlp-ft {name} {chosen.subject(config)}") as ended:
         if chosen.needs_store:
             ask(config.tracking)

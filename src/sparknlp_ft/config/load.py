@@ -68,6 +68,24 @@ def with_settings(config: Config, settings: Mapping[str, object], where: str) ->
     return _absolute(_checked(values, [], where), Path.cwd())
 
 
+def given_settings(config: Config) -> dict[str, Any]:
+    """Return the settings that are not the defaults, as sections of plain values."""
+    default = _absolute(Config.model_validate({"data": {"table": ""}}), Path.cwd()).model_dump(mode="json")
+    return _difference(config.model_dump(mode="json"), default)
+
+
+def _difference(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        before = default.get(name)
+        if isinstance(value, dict) and isinstance(before, dict) and before:
+            if inner := _difference(value, before):
+                found[name] = inner
+        elif value != before:
+            found[name] = value
+    return found
+
+
 def _checked(values: dict[str, Any], problems: list[str], where: str) -> Config:
     config = None
     try:

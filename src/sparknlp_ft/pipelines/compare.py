@@ -18,7 +18,7 @@ from sparknlp_ft.comparing.plan import comparison_run, plan_comparison
 from sparknlp_ft.comparing.search import check_trials
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import UserError
-from sparknlp_ft.steps.checks import check_base, check_loss, check_metric, check_task, check_window, compared_metric
+from sparknlp_ft.steps.checks import check_base, check_loss, check_metric, check_task, check_window, compared_metric, look_at_table
 from sparknlp_ft.steps.command import Command, Option
 from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
 from sparknlp_ft.steps.job import Job
@@ -93,6 +93,7 @@ COMMAND = Command(
     place=6,
     help="candidates and cheap baselines on one table → leaderboard of quality, size and speed; search for settings",
     check=check_compare,
+    look=look_at_table,
     run=lambda config, spark, arguments: run_compare(config, spark, trials=arguments.search, given=_given(arguments)),
     options=(
         Option(

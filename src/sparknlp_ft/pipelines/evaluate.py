@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
-from sparknlp_ft.steps.checks import check_task
+from sparknlp_ft.steps.checks import check_task, look_at_scored
 from sparknlp_ft.steps.command import Command, Option
 from sparknlp_ft.steps.deployment import wanted_model
 from sparknlp_ft.steps.evaluation import Evaluation, check_split, evaluate_rows, log_evaluation, rows_of_split
@@ -45,6 +45,7 @@ COMMAND = Command(
     place=4,
     help="registered model + labelled table → metrics, per-label table, confusion matrix",
     check=check_task,
+    look=look_at_scored,
     run=lambda config, spark, arguments: run_evaluate(config, spark, split=arguments.split),
     options=(
         Option("--split", {"default": TEST, "help": "rows to evaluate: test, validation, train or all (default: test)"}, check_split),

@@ -12,7 +12,7 @@ from sparknlp_ft.reports.profile import Profile
 from sparknlp_ft.snapshot.build import snapshots_folder
 from sparknlp_ft.sources.combine import combined
 from sparknlp_ft.sources.read import read_sources
-from sparknlp_ft.steps.checks import check_sources, check_task
+from sparknlp_ft.steps.checks import check_sources, check_task, together
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.steps.profile import profile_table
 from sparknlp_ft.storage import Folder
@@ -60,7 +60,7 @@ def _scratch(config: Config) -> Folder:
 
 def check_ingest(config: Config) -> list[str]:
     """Check task and sources."""
-    return [*check_task(config), *check_sources(config)]
+    return together(config, check_task, check_sources)
 
 
 COMMAND = Command(

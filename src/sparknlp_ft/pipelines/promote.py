@@ -9,7 +9,7 @@ from sparknlp_ft.config import Config
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.reports.blocks import Report
 from sparknlp_ft.reports.page import Viewed
-from sparknlp_ft.steps.checks import check_metric, check_task
+from sparknlp_ft.steps.checks import check_metric, check_task, look_at_table
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.steps.deployment import deploy
 from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
@@ -94,5 +94,6 @@ COMMAND = Command(
     place=5,
     help="a run's model or a version → the alias, if it beats the aliased model on validation rows",
     check=check_promote,
+    look=look_at_table,
     run=lambda config, spark, arguments: run_promote(config, spark),
 )

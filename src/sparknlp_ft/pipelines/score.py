@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sparknlp_ft.config import Config
 from sparknlp_ft.reports.blocks import Facts, Report
 from sparknlp_ft.reports.page import Viewed
-from sparknlp_ft.steps.checks import check_task
+from sparknlp_ft.steps.checks import check_task, look_at_scored
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.steps.deployment import deploy, wanted_model
 from sparknlp_ft.steps.prediction import Scoring, Written, find_stale, find_target, plan_scoring, score_and_merge, scoring_job
@@ -94,5 +94,6 @@ COMMAND = Command(
     place=3,
     help="Delta table + registered model → predictions, merged by key",
     check=check_task,
+    look=look_at_scored,
     run=lambda config, spark, arguments: run_score(config, spark),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sparknlp_ft.config import Config
+from sparknlp_ft.config import Config, given_settings
 from sparknlp_ft.findings.finding import Finding
 from sparknlp_ft.reports.blocks import Block, Cell, Chart, Facts, Line, Report, Table
 from sparknlp_ft.reports.quality import Quality, length_bars, quality_blocks, with_interval
@@ -139,10 +139,11 @@ def _lengths(config: Config, trained: Trained) -> list[Block]:
 
 
 def _asked(config: Config) -> dict[str, object]:
-    default = Config(data={"table": ""}).flat()
+    """Return the settings that are not the defaults by their dotted names, but those that may hold a secret."""
     hidden = ("tracking.", "launch.env", "data.sources")
+    changed = given_settings(config)
     return {
         name: value
         for name, value in config.flat().items()
-        if value != default.get(name, object()) and not name.startswith(hidden) and value not in ([], {})
+        if name.partition(".")[0] in changed and name.split(".")[1] in changed[name.split(".")[0]] and not name.startswith(hidden)
     }

@@ -55,23 +55,45 @@ def resolve_roles(df: DataFrame, data: DataConfig, task: Task, *, need_target: b
         ConfigError: ``data.columns`` names a role that the task has not.
         DataError: A needed column is missing or of a type that cannot play its role.
     """
+    known = _known_roles(data, task)
+    needed = {*task.text_roles, *(set(data.columns) & set(task.optional_roles)), *((task.target_role,) if need_target else ())}
+    found = {role: _find(df, data, role, needed=role in needed) for role in known}
+    _check_keys_there(df, data)
+    split = data.split_column if data.split_column in df.columns else None
+    texts = tuple((role, name) for role in (*task.text_roles, *task.optional_roles) if (name := found[role]) is not None)
+    roles = Roles(texts, found[task.target_role], tuple(data.key), split)
+    _check_types(df, roles)
+    return roles
+
+
+def check_given(df: DataFrame, data: DataConfig, task: Task) -> None:
+    """Refuse a key, or a column for a text, that the configuration names and the table has not: what a model itself reads is its own.
+
+    Raises:
+        ConfigError: ``data.columns`` names a role that the task has not.
+        DataError: A column is missing.
+    """
+    _known_roles(data, task)
+    for role in set(data.columns) - {task.target_role}:
+        _find(df, data, role, needed=True)
+    _check_keys_there(df, data)
+
+
+def _known_roles(data: DataConfig, task: Task) -> tuple[str, ...]:
     known = (*task.text_roles, *task.optional_roles, task.target_role)
     for role in data.columns:
         if role not in known:
             raise ConfigError(f"data.columns: {role!r} is not a role of {task.name}.{nearest(role, known)} Valid: {', '.join(known)}")
-    needed = {*task.text_roles, *(set(data.columns) & set(task.optional_roles)), *((task.target_role,) if need_target else ())}
-    found = {role: _find(df, data, role, needed=role in needed) for role in known}
+    return known
+
+
+def _check_keys_there(df: DataFrame, data: DataConfig) -> None:
     for key in data.key:
         if key not in df.columns:
             raise DataError(
                 f"key column {key!r} is not in the table.{nearest(key, df.columns)} "
                 f"Columns: {', '.join(df.columns)}. Set data.key to the column(s) that tell the rows apart."
             )
-    split = data.split_column if data.split_column in df.columns else None
-    texts = tuple((role, name) for role in (*task.text_roles, *task.optional_roles) if (name := found[role]) is not None)
-    roles = Roles(texts, found[task.target_role], tuple(data.key), split)
-    _check_types(df, roles)
-    return roles
 
 
 def check_keys(df: DataFrame, roles: Roles) -> int:

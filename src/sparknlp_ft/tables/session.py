@@ -74,6 +74,15 @@ def get_session(app_name: str = "sparknlp_ft") -> SparkSession:
     return spark
 
 
+def starts_here() -> bool:
+    """Whether a session would be started by ``get_session`` on this machine alone: what is not on its disks is nowhere."""
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ or "PYSPARK_GATEWAY_PORT" in os.environ:
+        return False
+    # A session that is there already is someone else's: its paths may be another file system's.
+    active = "pyspark.sql" in sys.modules and sys.modules["pyspark.sql"].SparkSession.getActiveSession() is not None
+    return not active and (os.environ.get(MASTER_VARIABLE) or "local").startswith("local")
+
+
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

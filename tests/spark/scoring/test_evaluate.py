@@ -35,7 +35,7 @@ def test_metrics_are_those_counted_by_hand_and_are_logged(lake: Lake, support: R
     run = client.get_run(result.model.run_id)
     assert run.data.metrics["evaluation/support/test/accuracy"] == pytest.approx(result.metrics["accuracy"])
     folder = Path(client.download_artifacts(result.model.run_id, "evaluation/support-test-version-0", str(lake.root)))
-    assert sorted(path.name for path in folder.iterdir()) == ["confusion.png", "labels.csv", "report.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == ["confusion.png", "labels.csv", "report.html", "report.json", "report.txt"]
 
 
 def test_splits_and_models_can_be_chosen(lake: Lake, support: Rows) -> None:
