@@ -44,11 +44,11 @@ def build_parser(known: Mapping[str, Command]) -> argparse.ArgumentParser:
             "--dry-run", action="store_true", help="print the settings that are not the defaults, check what needs no cluster, and stop"
         )
         subparser.add_argument("--all", action="store_true", help="with --dry-run: print every setting")
+        for option in one.options:
+            subparser.add_argument(option.flag, **option.settings)
         subparser.add_argument(
             "overrides", nargs="*", metavar="section.key=value", help="settings that win over the file, e.g. train.epochs=3"
         )
-        for option in one.options:
-            subparser.add_argument(option.flag, **option.settings)
     return parser
 
 

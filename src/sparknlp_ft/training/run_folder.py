@@ -261,6 +261,10 @@ class RunFolder:
         self.folder.write_json(_CLOSED, {"run_id": run_id})
         self.folder.withdraw(_BASE)
 
+    def closed(self) -> bool:
+        """Whether the result was logged to an MLflow run."""
+        return self.folder.has(_CLOSED)
+
     def delete(self) -> None:
         """Delete the folder with all that is in it."""
         self.folder.delete()
