@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -89,6 +90,24 @@ def _columns(table: str, config: Config, version: int | None) -> Columns | None:
 
 def _told(table: str, found: Columns) -> str:
     return f"table {table}: version {found.version}, columns {', '.join(found.columns)}"
+
+
+def check_libraries(config: Config) -> None:
+    """Refuse a job whose settings need a library that this Python has not: the wheel brings what scoring needs alone.
+
+    Raises:
+        ConfigError: Names the library, how to install it, and how to do without.
+    """
+    wanted = {
+        "horovod": (config.launch.backend == "horovod", "build it with scripts/build_horovod.py, or set launch.backend=torch"),
+        "petastorm": (config.launch.reader == "petastorm", "pip install --no-deps petastorm==0.13.1, or set launch.reader=arrow"),
+        "peft": (config.model.tuning == "lora", "pip install 'sparknlp-ft[train]', or leave model.tuning out"),
+        "tensorboard": (config.tracking.tensorboard is not None, "pip install 'sparknlp-ft[train]', or leave tracking.tensorboard out"),
+        "rouge_score": (config.data.task == "summarization", "pip install 'sparknlp-ft[train]'"),
+    }
+    for library, (needed, recipe) in wanted.items():
+        if needed and find_spec(library) is None:
+            raise ConfigError(f"{library} is not installed here, and the settings need it: {recipe}")
 
 
 def check_window(config: Config) -> None:

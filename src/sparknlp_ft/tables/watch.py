@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sparknlp_ft.errors import USER_ERRORS, UserError
+from sparknlp_ft.errors import USER_ERRORS, LaunchError, UserError
 from sparknlp_ft.progress import Bar, step
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def spark_step(title: str, spark: SparkSession) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            if (own := _raised_on_worker(error)) is not None:
+            if (own := raised_on_worker(error)) is not None:
                 raise own from error
             raise
         finally:
@@ -36,10 +36,23 @@ def spark_step(title: str, spark: SparkSession) -> Iterator[None]:
             thread.join()
 
 
-def _raised_on_worker(error: Exception) -> UserError | None:
-    """Return the user error that a Python worker raised: Spark hands on its traceback as text."""
+def raised_on_worker(error: Exception) -> UserError | None:
+    """Return the user error that a Python worker raised: Spark hands on its traceback as text.
+
+    A worker whose Python lacks this package, or one that it needs, is the user's to mend as well.
+    """
+    if (lacking := re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", str(error))) is not None:
+        return _lacking(lacking[1].partition(".")[0])
     found = [] if isinstance(error, UserError) else re.findall(r"sparknlp_ft\.errors\.(\w+): (.+)", str(error))
     return next((USER_ERRORS[kind](message) for kind, message in reversed(found) if kind in USER_ERRORS), None)
+
+
+def _lacking(package: str) -> LaunchError:
+    return LaunchError(
+        f"the Python of Spark's workers has no package {package!r}. Install sparknlp_ft there as here: on every machine; or ship an "
+        "environment (venv-pack -o env.tar.gz; spark-submit --archives env.tar.gz#env with PYSPARK_PYTHON=./env/bin/python); on "
+        "Databricks as a library of the cluster. Where it is installed, PYSPARK_PYTHON must name that Python"
+    )
 
 
 def _watch(title: str, spark: SparkSession, done: threading.Event) -> None:
