@@ -41,7 +41,7 @@ def run_ingest(config: Config, spark: SparkSession) -> Profile:
         with spark_step("checking keys and columns", spark):
             rows = combined(loaded, data, get_task(data.task))
         with spark_step(f"writing {sum(one.rows for one in loaded):,} rows to {ref.display}", spark):
-            create(rows, ref, properties=PROPERTIES, mode="overwrite" if there else "errorifexists")
+            create(rows, ref, properties=PROPERTIES, mode="overwrite" if there else "error")
     pinned = pin(spark, ref)
     log.info("%s is at version %d%s", ref.display, pinned.version, " (earlier versions are kept)" if there else "")
     with spark_step("profile", spark):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sparknlp_ft.errors import USER_ERRORS, LaunchError, UserError
 from sparknlp_ft.progress import Bar, step
+from sparknlp_ft.sessions import stages
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -56,15 +57,14 @@ def _lacking(package: str) -> LaunchError:
 
 
 def _watch(title: str, spark: SparkSession, done: threading.Event) -> None:
-    tracker = spark.sparkContext.statusTracker()
     bars: dict[int, Bar] = {}
     while not done.wait(INTERVAL):
-        active = {stage: info for stage in tracker.getActiveStageIds() if (info := tracker.getStageInfo(stage)) is not None}
+        active = stages(spark)
         for stage in bars.keys() - active.keys():
             bars.pop(stage).close()
-        for stage, info in active.items():
+        for stage, (finished, tasks) in active.items():
             if stage not in bars:
-                bars[stage] = Bar(title, info.numTasks, "tasks")
-            bars[stage].update(info.numCompletedTasks)
+                bars[stage] = Bar(title, tasks, "tasks")
+            bars[stage].update(finished)
     for bar in bars.values():
         bar.close()
