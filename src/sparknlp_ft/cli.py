@@ -94,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dry_run(chosen: Command, config: Config, *, whole: bool) -> int:
     values = config.model_dump(mode="json") if whole else given_settings(config)
     told = without_secrets(values)
+    if not told["launch"]["env"]:
+        told["launch"].pop("env")
     print(cleaned(yaml.safe_dump({name: told[name] for name in values}, sort_keys=False, allow_unicode=True)), end="")
     if not whole:
         print("# all other settings are the defaults: --dry-run --all prints them")

@@ -62,7 +62,12 @@ def registered(store: Store) -> list[ModelView]:
     """Return the registered models, by name."""
     models = store.client.search_registered_models()
     counts = {model.name: len(store.client.search_model_versions(f"name='{model.name}'")) for model in models}
-    return sorted((ModelView(one.name, counts[one.name], dict(one.aliases)) for one in models), key=lambda one: one.name)
+    return [_model(one, counts[one.name]) for one in sorted(models, key=lambda one: str(one.name))]
+
+
+def _model(model: Any, versions: int) -> ModelView:
+    # SQLite stores hand out numbers.
+    return ModelView(model.name, versions, {alias: str(version) for alias, version in model.aliases.items()})
 
 
 def settings_of_run(store: Store, run_id: str) -> dict[str, Any]:
