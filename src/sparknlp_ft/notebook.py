@@ -81,16 +81,17 @@ def score(spark: SparkSession, *, config: Given = None, **settings: Any) -> Scor
     return result
 
 
-def evaluate(spark: SparkSession, *, split: str = "test", config: Given = None, **settings: Any) -> Evaluation:
+def evaluate(spark: SparkSession, *, split: str = "test", wrong: int = 0, config: Given = None, **settings: Any) -> Evaluation:
     """Hold a registered model against labelled rows; arguments and errors as of ``ingest``, and:
 
     Args:
         spark: The session.
         split: 'test', 'validation', 'train' or 'all'.
+        wrong: Show so many of the most wrong rows in the report, with their texts; none leaves the table otherwise.
         config: A YAML file, or a mapping of sections.
         settings: See the module.
     """
-    result: Evaluation = _perform("evaluate", spark, config, settings, split=split)
+    result: Evaluation = _perform("evaluate", spark, config, settings, split=split, wrong=wrong)
     return result
 
 

@@ -140,7 +140,7 @@ def shown_cell(value: Cell) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         whole = abs(value) >= 1000 or (abs(value) >= 2 and value.is_integer())
-        return f"{value:,.0f}" if whole else f"{value:.1f}" if abs(value) >= 100 else f"{value:.4f}"
+        return f"{value:,.0f}" if whole else f"{value:.{1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 4}f}"
     return value
 
 

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_ft.errors import ConfigError, DataError, nearest, shown
 from sparknlp_ft.progress import log, step
-from sparknlp_ft.reports.blocks import Facts, Report
+from sparknlp_ft.reports.blocks import Facts, Report, Table
 from sparknlp_ft.reports.confusion import draw
 from sparknlp_ft.reports.page import Viewed
 from sparknlp_ft.reports.quality import Quality, coverage, intervals, quality_blocks, with_interval
@@ -66,6 +66,7 @@ class Evaluation(Viewed):
     labels: tuple[str, ...] = ()  #: that the outcomes were counted with
     cut: int = 0  #: labelled rows of which the model was not shown all
     surest: tuple[tuple[float, float, float], ...] = ()  #: see ``reports.quality.coverage``; of single labels alone
+    wrong: Table | None = None  #: the most wrong rows with their texts, if they were asked for
 
     @functools.cached_property
     def spread(self) -> dict[str, tuple[float, float]]:
@@ -104,7 +105,8 @@ class Evaluation(Viewed):
         for name, metrics in quality.rivals.items():
             said += f" To answer {name} reaches {metrics[self.task.default_metric]:.4f}."
         unknown = [f"Labels that the model does not know count as wrong: {shown(self.unknown)}."] if self.unknown else []
-        return Report("evaluate", self.title, [said, *unknown], [Facts.of("Rows", facts), *quality_blocks(quality)])
+        wrong = [] if self.wrong is None else [self.wrong]
+        return Report("evaluate", self.title, [said, *unknown], [Facts.of("Rows", facts), *quality_blocks(quality), *wrong])
 
     def __str__(self) -> str:
         shown = [*self.task.shown_metrics, *(name for name in sorted(self.metrics) if name not in self.task.shown_metrics)]

@@ -43,7 +43,7 @@ def training_report(job: Job, run: Run, trained: Trained) -> Report:
         *_quality(trained),
         *_curves(result),
         _work(job.config, result),
-        *_lengths(job.config, trained),
+        *_lengths(job, trained),
         lineage_block(job.store, job.source, verdict.model, run.run_id, manifest.name),
         Facts.of("What was asked", _asked(job.config), "Settings that are not the defaults."),
     ]
@@ -125,15 +125,20 @@ def _work(config: Config, result: TrainResult) -> Facts:
     return Facts.of("Work", rows)
 
 
-def _lengths(config: Config, trained: Trained) -> list[Block]:
+def _lengths(job: Job, trained: Trained) -> list[Block]:
     blocks: list[Block] = []
     split = trained.manifest.splits.get("train")
     if split is not None and split.length_histogram:
         blocks.append(length_bars(split.length_histogram, "Tokens of train's rows"))
-    window, rows = config.text.window or "the task's own", sum(one.rows for one in trained.verdict.evaluations)
+    evaluated = sum(one.rows for one in trained.verdict.evaluations)
     cut = sum(one.cut for one in trained.verdict.evaluations)
-    facts = {"window": window, "tokens of a window": config.text.max_length, "rows evaluated": rows, "of these longer than the window": cut}
-    facts["share longer than the window"] = cut / rows if rows else 0.0
+    facts = {
+        "window": job.config.text.window or job.task.default_window,
+        "tokens of a window": job.config.text.max_length,
+        "rows evaluated": evaluated,
+        "of these longer than the window": cut,
+        "share longer than the window": cut / evaluated if evaluated else 0.0,
+    }
     blocks.append(Facts.of("Window", facts))
     return blocks
 

@@ -38,6 +38,18 @@ def test_metrics_are_those_counted_by_hand_and_are_logged(lake: Lake, support: R
     assert sorted(path.name for path in folder.iterdir()) == ["confusion.png", "labels.csv", "report.html", "report.json", "report.txt"]
 
 
+def test_the_most_wrong_rows_are_shown_only_if_asked(lake: Lake, support: Rows) -> None:
+    lake.write("support", support(60))
+    config = lake.config("support")
+    plain, asked = run_evaluate(config, lake.spark), run_evaluate(config, lake.spark, wrong=5)
+    texts = [row[1] for row in support(60)]
+    assert plain.wrong is None and not any(text in plain._repr_html_() for text in texts)
+    assert asked.wrong is not None and list(asked.wrong.columns) == ["id", "target", "prediction", "confidence", "text"]
+    assert len(asked.wrong.rows) == 5 and all(row[1] != row[2] and row[4] in texts for row in asked.wrong.rows)
+    sure = [row[3] for row in asked.wrong.rows]
+    assert sure == sorted(sure, reverse=True)
+
+
 def test_splits_and_models_can_be_chosen(lake: Lake, support: Rows) -> None:
     lake.write("support", support(30))
     config = lake.config("support")
