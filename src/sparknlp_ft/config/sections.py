@@ -48,8 +48,8 @@ class DataConfig(Section):
         None,
         ge=0,
         lt=1,
-        description="Cut from train by hash of the text if there is no test split; default: 0.05 where the table has no split column, "
-        "else nothing.",
+        description="Cut from train by hash of the text, before validation is, beside the table's own test rows; default: 0.05 where the "
+        "table has no split column, else nothing.",
     )
     clean: CleanConfig = CleanConfig()
     on_conflict: Literal["keep", "drop", "majority"] = Field(

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_ft.config import DataConfig
 from sparknlp_ft.tables import contracts
-from sparknlp_ft.tables.contracts import TEST, TRAIN, VALIDATION, Roles
+from sparknlp_ft.tables.contracts import TRAIN, VALIDATION, Roles
 from sparknlp_ft.tables.cures import MOST_LABELS
 from sparknlp_ft.tables.names import column
 from sparknlp_ft.tables.survey import SPLITS
@@ -51,7 +51,7 @@ class Lengths:
 class Census:
     """What the pass told. Splits are those that a snapshot has: without validation rows of its own, train's are cut."""
 
-    cut: tuple[str, ...]  #: Splits that are cut from train, for want of rows of their own.
+    has_validation: bool
     rows: Mapping[str, int]  #: Usable rows by split.
     labels: Mapping[str, Mapping[str, Tally]]  #: By split and label: how often it stands there.
     learnable: Mapping[str, int]  #: Labels of train, those of rows that fell into the cut as well.
@@ -60,16 +60,11 @@ class Census:
     lengths: Mapping[str, Lengths]
     total: int
 
-    def rows_of(self, split: str) -> int:
-        """Usable rows that the table itself gives a split: of train those that are cut from it as well."""
-        return sum(self.rows.get(one, 0) for one in (split, *(self.cut if split == TRAIN else ())))
-
 
 def take_census(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> Census:
     """Count all at once, by what rows have in common."""
     groups = _groups(df, roles, data, task)
-    own = {group["raw"] for group in groups}
-    cut = tuple(split for split in contracts.cut_shares(roles, data) if split not in own)
+    has_validation = any(group["raw"] == VALIDATION for group in groups)
     rows: dict[str, int] = defaultdict(int)
     labels: dict[str, dict[str, Tally]] = {split: defaultdict(Tally) for split in SPLITS}
     learnable: dict[str, int] = defaultdict(int)
@@ -77,7 +72,7 @@ def take_census(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> Ce
     measured: dict[str, list[Row]] = defaultdict(list)
     for group in groups:
         raw, label, count, key = group["raw"], group["label"], group["rows"], group["key"]
-        split = contracts.settled_split(raw, {TEST: group["in_test"], VALIDATION: group["in_validation"]}, own)
+        split = VALIDATION if raw == TRAIN and group["cut"] and not has_validation else raw
         if split not in SPLITS:
             continue
         if group["no_text"] or group["no_target"]:
@@ -91,7 +86,7 @@ def take_census(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> Ce
     lengths = {split: _lengths(groups) for split, groups in measured.items()}
     total = sum(group["rows"] for group in groups)
     known = {label: count for label, count in learnable.items() if count}
-    return Census(cut, dict(rows), labels, known, dict(missing[0]), dict(missing[1]), lengths, total)
+    return Census(has_validation, dict(rows), labels, known, dict(missing[0]), dict(missing[1]), lengths, total)
 
 
 def shown_key(key: Row | None) -> str | None:
@@ -108,7 +103,7 @@ def _groups(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> list[R
     length = F.log1p(F.length(F.concat_ws(" ", *contracts.plain_texts(roles))))
     described = df.select(
         contracts.raw_split(roles, data).alias("raw"),
-        *[cut.alias(f"in_{split}") for split, cut in contracts.in_cuts(roles, data).items()],
+        contracts.in_cut(roles, data).alias("cut"),
         contracts.no_text(roles).alias("no_text"),
         (~there).alias("no_target"),
         F.struct(*[column(name) for name in roles.key]).alias("key"),
@@ -117,14 +112,14 @@ def _groups(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> list[R
     )
     exploded = described.select("*", F.posexplode_outer("all").alias("at", "label"))
     first = F.coalesce(F.col("at"), F.lit(0)) == 0
-    groups = exploded.groupBy("raw", "in_test", "in_validation", "no_text", "no_target", "label").agg(
+    groups = exploded.groupBy("raw", "cut", "no_text", "no_target", "label").agg(
         F.count_if(first).alias("rows"),
         F.count("*").alias("labels"),
         F.min("key").alias("key"),
         F.coalesce(F.sum(F.when(first, F.col("length"))), F.lit(0.0)).alias("sum"),
         F.coalesce(F.sum(F.when(first, F.col("length") * F.col("length"))), F.lit(0.0)).alias("squares"),
     )
-    return groups.orderBy("raw", "in_test", "in_validation", "label").limit(MOST_LABELS).collect()
+    return groups.orderBy("raw", "cut", "label").limit(MOST_LABELS).collect()
 
 
 def _lengths(groups: Iterable[Row]) -> Lengths:

@@ -116,7 +116,7 @@ def _fractions(labels: Mapping[str, Tally]) -> Iterator[Finding]:
 def _few(census: Census) -> Iterator[Finding]:
     found = [label for label, rows in census.learnable.items() if rows < FEW]
     if found:
-        labels = _joined([census.labels[TRAIN], *[census.labels[split] for split in census.cut]])
+        labels = _joined([census.labels[TRAIN], *([] if census.has_validation else [census.labels[VALIDATION]])])
         about = f"{len(found):,} label(s) have one or two in train: {_listed(found)}"
         yield _finding(WARNING, "rare labels", about, labels, found, "add rows of them, or give them to another label")
 
@@ -133,7 +133,7 @@ def _absent(census: Census) -> Iterator[Finding]:
                 f"labels without a row in {split}",
                 f"{len(found):,} of {len(census.learnable):,} labels: {_listed(odd or found)}; no figure tells how well they are found",
                 sum(census.learnable[label] for label in found),
-                f"raise data.{split}_fraction, or add rows" if split in census.cut else f"add rows of them to {split}",
+                f"add rows of them to {split}" if census.has_validation or split == TEST else "raise data.validation_fraction, or add rows",
             )
 
 

@@ -65,7 +65,9 @@ def cut_findings(lengths: Mapping[int, int], *, max_length: int, special: int, w
 
 def _missing(tallies: Mapping[str, Tally], what: str, census: Census) -> Iterator[Finding]:
     for split, tally in tallies.items():
-        there = tally.rows + census.rows_of(split)
+        there = (
+            tally.rows + census.rows.get(split, 0) + (census.rows.get(VALIDATION, 0) if split == TRAIN and not census.has_validation else 0)
+        )
         severity = WARNING if tally.rows > MISSING_SHARE * there else NOTE
         about = f"{tally.rows:,} of {there:,} rows of {split} have no {what}, and are left out"
         yield Finding(severity, f"rows without {what}", about, tally.rows, "fill it in, or remove these rows", tuple(tally.keys[:EXAMPLES]))
@@ -84,7 +86,8 @@ def _equal(overlap: Overlap, census: Census, task: Task) -> Iterator[Finding]:
             yield Finding(severity, f"equal texts in train and {split}", about, found.rows, cure, found.keys)
     found = overlap.equal[TRAIN]
     if found.rows and task.target_kind in LABELLED:
-        severity = WARNING if found.rows > SMALL_SHARE * census.rows_of(TRAIN) else NOTE
+        own = census.rows.get(TRAIN, 0) + (0 if census.has_validation else census.rows.get(VALIDATION, 0))
+        severity = WARNING if found.rows > SMALL_SHARE * own else NOTE
         about = f"{found.rows:,} rows of train have {found.texts:,} texts whose rows differ in {task.target_role}{sampled}"
         cure = "settle them, or leave it to data.on_conflict=drop or majority"
         yield Finding(severity, "equal texts at odds", about, found.rows, cure, found.keys)

@@ -156,7 +156,7 @@ def _dealt(df: DataFrame, roles: Roles, found: Survey, config: Config) -> DataFr
     """The usable rows, each with the number of the file it belongs to: by split, then lane, then range of the key hash."""
     assert roles.target is not None
     keys = [column(name) for name in roles.key]
-    with_split = contracts.with_split(df, roles, config.data, own=found.own)
+    with_split = contracts.with_split(df, roles, config.data, has_validation=found.has_validation)
     lanes = config.train.lanes
     row, lane = F.xxhash64(*keys), F.pmod(F.xxhash64(*keys, F.lit("lane")), F.lit(lanes))
     # The upper 32 bits of the hash, as a fraction of their range, choose the file: files of a lane follow each other in order.
@@ -195,8 +195,8 @@ def _check_counts(splits: Mapping[str, Split], found: Survey) -> None:
 
 def _key(pinned: Pinned, config: Config, roles: Roles, tokenizer: str) -> str:
     form = (FORMAT, _CONTENT, FILE_ROWS)
-    test = contracts.cut_shares(roles, config.data).get(contracts.TEST)
-    more = {"format": form, "tokenizer": tokenizer, "roles": asdict(roles), **({"test": test} if test else {})}
+    share = contracts.test_share(roles, config.data)
+    more = {"format": form, "tokenizer": tokenizer, "roles": asdict(roles), **({"test": share} if share else {})}
     decides = identity.of_snapshot(config, (pinned.table_id, pinned.version), **more)
     return identity.fingerprint(decides, length=20)
 

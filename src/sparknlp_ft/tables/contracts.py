@@ -6,7 +6,7 @@ Works on any Delta table as it is; every check that fails says which column, whi
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ TRAIN, VALIDATION, TEST, OTHER = "train", "validation", "test", "other"
 _INTEGERS = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
 _TEXTS = (T.StringType, T.VarcharType, T.CharType)
 _KEYS = (*_TEXTS, *_INTEGERS, T.DateType, T.TimestampType, T.TimestampNTZType, T.DecimalType, T.BooleanType, T.BinaryType)
-#: A cut is a share of this many hash classes.
+#: The cut is a share of this many hash classes.
 _CLASSES = 1_000_000
 #: What is cut into test of a table without a split column, where ``data.test_fraction`` says nothing.
 _TEST_SHARE = 0.05
@@ -158,7 +158,19 @@ def no_text(roles: Roles) -> Column:
 
 
 def raw_split(roles: Roles, data: DataConfig) -> Column:
-    """Return 'train', 'validation', 'test' or 'other' as the table itself says; all 'train' if it says nothing."""
+    """Return 'train', 'validation', 'test' or 'other' as the table itself says, and of train a part as test where that is cut."""
+    raw, share = _named_split(roles, data), test_share(roles, data)
+    return F.when((raw == TRAIN) & (text_hash(roles, "test cut", _CLASSES) < int(share * _CLASSES)), TEST).otherwise(raw) if share else raw
+
+
+def test_share(roles: Roles, data: DataConfig) -> float:
+    """Return which share of train's texts is cut into test: by their hash, so that what is cut for validation changes nothing of it."""
+    if data.test_fraction is not None:
+        return data.test_fraction
+    return 0.0 if roles.split else _TEST_SHARE
+
+
+def _named_split(roles: Roles, data: DataConfig) -> Column:
     if roles.split is None:
         return F.lit(TRAIN)
     split = column(roles.split).cast("string")
@@ -179,52 +191,28 @@ def plain_texts(roles: Roles) -> list[Column]:
     return [F.trim(F.regexp_replace(F.coalesce(clean_text(column(name)), F.lit("")), r"(?U)\s+", " ")) for _, name in roles.texts]
 
 
-def cut_shares(roles: Roles, data: DataConfig) -> dict[str, float]:
-    """Return which splits are cut from train, and how much of it, where the table has no rows of theirs."""
-    default = 0.0 if roles.split else _TEST_SHARE
-    shares = {TEST: default if data.test_fraction is None else data.test_fraction, VALIDATION: data.validation_fraction}
-    return {split: share for split, share in shares.items() if share}
+def in_cut(roles: Roles, data: DataConfig) -> Column:
+    """Whether a row falls into the validation cut: decided by its texts alone, so equal texts fall on one side."""
+    return text_hash(roles, "validation cut", _CLASSES) < int(data.validation_fraction * _CLASSES)
 
 
-def in_cuts(roles: Roles, data: DataConfig) -> dict[str, Column]:
-    """Return, by split, whether a row falls into its cut: decided by its texts alone, so equal texts fall on one side.
-
-    A row may fall into both: test goes first (``settled_split``), and so has the same rows whatever is cut for validation.
-    """
-    shares = cut_shares(roles, data)
-    return {split: text_hash(roles, f"{split} cut", _CLASSES) < int(shares.get(split, 0) * _CLASSES) for split in (TEST, VALIDATION)}
-
-
-def settled_split(raw: str, cuts: Mapping[str, bool], own: Collection[str]) -> str:
-    """Return the split of rows.
-
-    Args:
-        raw: What the table itself says, see ``raw_split``.
-        cuts: By split, whether the rows fall into its cut.
-        own: Splits that the table has rows of: those are not cut.
-    """
-    return next((split for split in (TEST, VALIDATION) if raw == TRAIN and cuts[split] and split not in own), raw)
-
-
-def with_split(df: DataFrame, roles: Roles, data: DataConfig, *, own: Collection[str] | None = None) -> DataFrame:
+def with_split(df: DataFrame, roles: Roles, data: DataConfig, *, has_validation: bool | None = None) -> DataFrame:
     """Add column ``_split``: 'train', 'validation', 'test' or 'other'.
 
-    Test and validation are cut from train only where the table has no such rows of its own.
+    Validation is cut from train only where the table has no validation rows of its own.
 
     Args:
         df: The table.
         roles: Its roles.
-        data: Names of the splits and the fractions to cut.
-        own: Splits that the table has rows of, if that is known already; else it is looked up.
+        data: Names of the splits and the fraction to cut.
+        has_validation: Whether the table has validation rows, if that is known already; else it is looked up.
     """
-    raw, shares = raw_split(roles, data), cut_shares(roles, data)
-    if own is None:
-        own = [split for split in shares if roles.split is not None and not df.where(raw == split).isEmpty()]
-    settled = raw
-    for split, cut in reversed(in_cuts(roles, data).items()):
-        if split in shares and split not in own:
-            settled = F.when((raw == TRAIN) & cut, split).otherwise(settled)
-    return df.withColumn(SPLIT, settled)
+    raw = raw_split(roles, data)
+    if has_validation is None:
+        has_validation = roles.split is not None and not df.where(raw == VALIDATION).isEmpty()
+    if has_validation:
+        return df.withColumn(SPLIT, raw)
+    return df.withColumn(SPLIT, F.when((raw == TRAIN) & in_cut(roles, data), VALIDATION).otherwise(raw))
 
 
 def _find(df: DataFrame, data: DataConfig, role: str, *, needed: bool) -> str | None:

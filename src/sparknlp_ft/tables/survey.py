@@ -32,7 +32,7 @@ SPLITS = (TRAIN, VALIDATION, TEST)
 class Survey:
     """What one pass over the table told."""
 
-    own: tuple[str, ...]  #: Splits that the table has rows of; others are cut from train.
+    has_validation: bool
     rows: Mapping[str, int]  #: Usable rows by split.
     labels: tuple[str, ...]
     statistics: Statistics  #: Of the targets of train.
@@ -48,7 +48,7 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
     """
     check_places(df, roles, config.data, task)
     groups = _count_groups(df, roles, config, task)
-    splits = tuple(sorted({group["raw"] for group in groups}))
+    has_validation = any(group["raw"] == VALIDATION for group in groups)
     rows: Counter[str] = Counter()
     by_label: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     own: Counter[str] = Counter()
@@ -57,7 +57,7 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
     trainable = 0
     for group in groups:
         raw, label, count = group["raw"], group["label"], group["rows"]
-        split = contracts.settled_split(raw, {TEST: group["in_test"], VALIDATION: group["in_validation"]}, splits)
+        split = VALIDATION if raw == TRAIN and group["cut"] and not has_validation else raw
         if split not in SPLITS:
             left_out["in another split"] += count
         elif group["no_text"] or group["no_target"]:
@@ -84,7 +84,7 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
         )
     mean, deviation = _moments(numbers)
     statistics = Statistics(rows[TRAIN], dict(by_label[TRAIN]), mean, deviation)
-    return Survey(splits, dict(rows), tuple(labels), statistics, dict(left_out))
+    return Survey(has_validation, dict(rows), tuple(labels), statistics, dict(left_out))
 
 
 def _count_groups(df: DataFrame, roles: Roles, config: Config, task: Task) -> list[Row]:
@@ -94,14 +94,14 @@ def _count_groups(df: DataFrame, roles: Roles, config: Config, task: Task) -> li
     number = kind.number(df, roles.target) if kind.number else F.lit(None).cast("double")
     described = df.select(
         contracts.raw_split(roles, config.data).alias("raw"),
-        *[cut.alias(f"in_{split}") for split, cut in contracts.in_cuts(roles, config.data).items()],
+        contracts.in_cut(roles, config.data).alias("cut"),
         contracts.no_text(roles).alias("no_text"),
         kind.value(df, roles.target).isNull().alias("no_target"),
         kind.labels(df, roles.target).alias("all"),
         number.alias("number"),
     )
     exploded = described.select("*", F.posexplode_outer("all").alias("at", "label"))
-    groups = exploded.groupBy("raw", "in_test", "in_validation", "no_text", "no_target", "label").agg(
+    groups = exploded.groupBy("raw", "cut", "no_text", "no_target", "label").agg(
         F.count_if(F.coalesce(F.col("at"), F.lit(0)) == 0).alias("rows"),
         F.count("*").alias("labels"),
         F.avg("number").alias("mean"),

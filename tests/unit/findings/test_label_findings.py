@@ -22,7 +22,7 @@ def census(train: Mapping[str, int], test: Mapping[str, int] | None = None, vali
         split: {label: Tally(rows, [f"{split} {label!a}"]) for label, rows in counts.items()}
         for split, counts in (("train", train), ("validation", validation or {}), ("test", test or {}))
     }
-    return Census((), {}, labels, dict(train), {}, {}, {}, 0)
+    return Census(True, {}, labels, dict(train), {}, {}, {}, 0)
 
 
 def found(train: Mapping[str, int], test: Mapping[str, int] | None = None, *, single: bool = True) -> list[Finding]:
