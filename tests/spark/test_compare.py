@@ -56,7 +56,7 @@ def compared(spark: SparkSession, config: Config) -> Comparison:
     """A comparison that was cut off before its end and started again."""
     with mock.patch("sparknlp_ft.pipelines.compare._register", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         run_compare(config, spark)
-    with mock.patch("sparknlp_ft.compare.contest.fine_tune", side_effect=AssertionError("trained a second time")):
+    with mock.patch("sparknlp_ft.comparing.contest.fine_tune", side_effect=AssertionError("trained a second time")):
         return run_compare(config, spark)
 
 

@@ -34,6 +34,8 @@ def test_a_command_parses(line: str) -> None:
         assert words[1] == "bundle"
         if words[2] == "run":
             assert (ROOT / "resources" / f"{words[3]}.yml").is_file()
+    elif words[0].endswith("mlflow"):
+        assert words[1:3] == ["ui", "--backend-store-uri"]
     else:
         assert words[0] == "export"
 

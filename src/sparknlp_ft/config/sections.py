@@ -44,6 +44,13 @@ class DataConfig(Section):
     validation_split: str = "validation"
     test_split: str = "test"
     validation_fraction: float = Field(0.05, gt=0, lt=1, description="Cut from train by hash of the text if there is no validation split.")
+    test_fraction: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Cut from train by hash of the text, before validation is, beside the table's own test rows; default: 0.05 where the "
+        "table has no split column, else nothing.",
+    )
     clean: CleanConfig = CleanConfig()
     on_conflict: Literal["keep", "drop", "majority"] = Field(
         "keep",

@@ -62,6 +62,7 @@ class Verdict:
     validation: dict[str, float] = field(default_factory=dict)
     test: dict[str, float] = field(default_factory=dict)
     test_rows: int = 0
+    evaluations: tuple[Evaluation, ...] = ()  #: Of the new model: on validation rows and, if there are any, on test rows.
 
     def __str__(self) -> str:
         what = f"{self.alias} → {self.model.display}" if self.moved else f"{self.alias} not moved to {self.model.display}"
@@ -117,6 +118,7 @@ def judge(job: Job, model: ModelRef, facts: TableFacts) -> Verdict:
         validation=new.metrics,
         test=test.metrics if test else {},
         test_rows=test.rows if test else 0,
+        evaluations=(new, test) if test else (new,),
     )
 
 

@@ -158,3 +158,18 @@ def test_the_input_hash_tells_all_inputs_apart(spark: SparkSession) -> None:
     renamed = rows.withColumn("extra", F.lit("y")).withColumnsRenamed({"text": "body", "text_pair": "other"})
     roles = Roles((("text", "body"), ("text_pair", "other")), None, ("body",), None)
     assert [row[INPUT_HASH] for row in with_input_hash(renamed, roles).collect()] == hashes
+
+
+def test_test_rows_are_the_same_whatever_is_cut_for_validation(spark: SparkSession) -> None:
+    rows = spark.range(2000).selectExpr("id", "concat('text ', id % 500) AS text", "'train' AS split")
+    plain, split = (Roles((("text", "text"),), None, ("id",), name) for name in (None, "split"))
+
+    def tests(roles: Roles, **settings: object) -> set[int]:
+        cut = contracts.with_split(rows, roles, data(**settings))
+        return {row["id"] for row in cut.where(f"{contracts.SPLIT} = 'test'").select("id").collect()}
+
+    default = tests(plain, validation_fraction=0.1)
+    assert 40 < len(default) < 200 and default == tests(plain, validation_fraction=0.5)
+    assert {number % 500 for number in default}.isdisjoint({number % 500 for number in set(range(2000)) - default})
+    assert tests(split) == set() and tests(plain, test_fraction=0.0) == set()
+    assert tests(split, test_fraction=0.05) == default < tests(plain, test_fraction=0.2)

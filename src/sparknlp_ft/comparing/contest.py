@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from sparknlp_ft.compare.candidates import Candidate, changed
-from sparknlp_ft.compare.search import Found, search
+from sparknlp_ft.comparing.candidates import Candidate, changed
+from sparknlp_ft.comparing.search import Found, search
 from sparknlp_ft.config import MODEL_SECTIONS, Config
 from sparknlp_ft.errors import ConfigError, RankError, UserError
 from sparknlp_ft.identity import fingerprint, of_measurement
