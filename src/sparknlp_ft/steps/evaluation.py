@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
@@ -20,11 +21,13 @@ from sparknlp_ft.scoring.incremental import SCORED, model_roles, partitions_for,
 from sparknlp_ft.scoring.rows import OK
 from sparknlp_ft.steps.deployment import Deployment, deploy
 from sparknlp_ft.steps.job import Job, cured_rows
-from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, resolve_roles, with_split
+from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, resolve_roles, row_hash
+from sparknlp_ft.tables.cut import with_split
 from sparknlp_ft.tables.session import slots
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import Task
+from sparknlp_ft.tasks.resampling import Measured
 from sparknlp_ft.tasks.task import Outcomes
 from sparknlp_ft.tracking.store import ModelRef, Run, open_run
 
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 SPLITS = (TRAIN, VALIDATION, TEST, "all")
+
+#: Rows of which each is kept: of more, one number tells models apart as well.
+MOST_EACH = 20_000
 
 #: Labels of the printed per-label table; the logged file has all.
 SHOWN_LABELS = 12
@@ -54,6 +60,7 @@ class Evaluation:
     title: str = ""
     logged: str = ""
     seconds: float = 0.0  #: of the scoring job, model loading included
+    measured: Measured | None = None  #: row by row, where that was asked for and there are not too many rows
 
     def __str__(self) -> str:
         shown = [*self.task.shown_metrics, *(name for name in sorted(self.metrics) if name not in self.task.shown_metrics)]
@@ -105,7 +112,7 @@ def rows_of_split(job: Job, split: str) -> DataFrame:
     return chosen
 
 
-def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -> Evaluation:
+def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "", *, each: bool = False) -> Evaluation:
     """Score labelled rows with one model and compare.
 
     Args:
@@ -113,6 +120,7 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -
         model: The model, resolved.
         rows: Rows with key, texts and target.
         title: What the rows are called in the report.
+        each: Whether to keep what it came to row by row, to be held against another model's; of up to ``MOST_EACH`` rows.
 
     Raises:
         DataError: No row has a label, or columns are missing.
@@ -120,7 +128,7 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -
     with deploy(job, model) as deployment:
         data = deployment.reading(job.config.data, rows.columns)
         roles = model_roles(resolve_roles(rows, data, deployment.task, need_target=True), deployment.text_roles)
-        groups, seconds = _count_pairs(job, deployment, rows, roles)
+        groups, seconds = _count_pairs(job, deployment, rows, roles, each=each)
     task = deployment.task
     labelled = groups[groups["target"].notna()]
     if not labelled["count"].sum():
@@ -145,11 +153,15 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -
         table=task.label_table(targets, predictions, counts, labels),
         title=title,
         seconds=seconds,
+        measured=Measured(labelled["row"].to_numpy(dtype=np.int64), outcomes, tuple(labels)) if "row" in groups else None,
     )
 
 
-def _count_pairs(job: Job, deployment: Deployment, frame: DataFrame, roles: Roles) -> tuple[pd.DataFrame, float]:
-    """Return the number of rows by target, prediction and status: all that metrics need, whatever the table's size; and the seconds."""
+def _count_pairs(job: Job, deployment: Deployment, frame: DataFrame, roles: Roles, *, each: bool) -> tuple[pd.DataFrame, float]:
+    """Return the number of rows by target, prediction and status: all that metrics need, whatever the table's size; and the seconds.
+
+    With ``each`` a row stands for itself, by its hash, unless there are too many.
+    """
     assert roles.target is not None
     task, spark = deployment.task, job.spark
     name, kind = fields(task.prediction_fields)[0]
@@ -161,12 +173,14 @@ def _count_pairs(job: Job, deployment: Deployment, frame: DataFrame, roles: Role
     predicted = F.col(SCORED)[name]
     prediction = predicted if kind == "string" else F.to_json(predicted) if "<" in kind else predicted.cast("string")
     rows = frame.withColumn("_target", KINDS[task.target_kind].value(frame, roles.target))
-    partitions = job.config.score.partitions or partitions_for(frame.count(), slots(spark))
+    count = frame.count()
+    partitions = job.config.score.partitions or partitions_for(count, slots(spark))
+    row = [row_hash(roles)] if each and count <= MOST_EACH else []
     scored = with_scores(rows, roles, deployment.score, partitions=partitions)
-    pairs = scored.select(F.col("_target").alias("target"), prediction.alias("prediction"), F.col(SCORED)["status"].alias("status"))
+    pairs = scored.select(*row, F.col("_target").alias("target"), prediction.alias("prediction"), F.col(SCORED)["status"].alias("status"))
     start = time.monotonic()
     with spark_step(f"scoring with {deployment.model.display}", spark):
-        groups = pairs.groupBy("target", "prediction", "status").count().orderBy("target", "prediction", "status").toPandas()
+        groups = pairs.groupBy(*pairs.columns).count().orderBy(*pairs.columns).toPandas()
     return groups, time.monotonic() - start
 
 
