@@ -21,7 +21,7 @@ class Meter:
         seconds: Of the epochs, evaluation left out.
         first_step: Seconds from the start of the process, imports and launching included, to the end of the first step.
         losses: Mean loss of each step, as this process sees it.
-        tokens: Tokens that went through the network in each step, padding included.
+        tokens: Tokens that went through the network's layers in each step, padding included.
         waiting: Seconds within the epochs by what was waited for.
     """
 
@@ -38,6 +38,10 @@ class Meter:
     def watch(self, network: Any) -> None:
         """Count the tokens that a network is given in training mode."""
         network.get_input_embeddings().register_forward_pre_hook(self._count)
+
+    def spare(self, tokens: int) -> None:
+        """Take back tokens of padding that the network was given and its layers did not compute on."""
+        self._passed -= tokens
 
     def begin_epoch(self) -> None:
         """Say that the first batch of an epoch is asked for."""

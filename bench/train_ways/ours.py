@@ -17,6 +17,7 @@ from sparknlp_ft.training.comm import Comm, Solo
 from sparknlp_ft.training.feed import StepBatch
 from sparknlp_ft.training.job import TrainJob
 from sparknlp_ft.training.loop import Progress, StepEvent
+from sparknlp_ft.training.packed.layer import Packing
 from sparknlp_ft.training.recorder import Recorder
 
 
@@ -77,13 +78,25 @@ def timed_feed(epoch: Callable[..., Iterator[StepBatch]], meter: Meter) -> Calla
     return timed
 
 
+def sparing(meter: Meter) -> Callable[..., Packing]:
+    """Return what packs a batch and tells a meter how much padding that spares."""
+    of = Packing.of
+
+    def packed(real: Any, shape: tuple[int, int]) -> Packing:
+        packing = of(real, shape)
+        meter.spare(0 if packing.taken is None else shape[0] * shape[1] - len(packing.taken))
+        return packing
+
+    return packed
+
+
 def train(folder: Path, out: Path, comm: Comm, seat: Seat) -> None:
     """Be a rank."""
     prepared, meter = Prepared.load(folder), Meter()
     settings = prepared.config.model_dump(mode="json")
     settings["launch"] |= {"threads": int(os.environ["OMP_NUM_THREADS"]), "ranks": comm.size}
     job = TrainJob(str(out / "run"), prepared.manifest.path, prepared.base, settings)
-    with mock.patch.object(worker, "Recorder", watched(meter)):
+    with mock.patch.object(worker, "Recorder", watched(meter)), mock.patch.object(Packing, "of", sparing(meter)):
         result = worker.run_rank(job, Timed(comm, meter), seat)  # type: ignore[arg-type]
     metrics = result["epochs"][-1]["metrics"]
     meter.write(out, comm.rank, {"accuracy": metrics["accuracy"], "loss": metrics["loss"]})

@@ -21,6 +21,7 @@ from sparknlp_ft.training.feed import Feed
 from sparknlp_ft.training.forward import Forward
 from sparknlp_ft.training.job import TrainJob
 from sparknlp_ft.training.optimizer import Optimizer
+from sparknlp_ft.training.packed import pack_encoder
 
 if TYPE_CHECKING:
     import torch
@@ -77,6 +78,7 @@ def assemble(job: TrainJob, comm: Comm, seat: Seat) -> Parts:
     precision = pick_dtype(config.train.precision, device)
     pick_attention(network, device, precision)
     network = tune(network, config.model, seed=config.train.seed).to(device)
+    pack_encoder(network, device, precision)
     share = trained_share(network)
     _share_weights(network, comm)
     active = train_active_rows(network, train, comm)

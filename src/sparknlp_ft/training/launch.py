@@ -99,8 +99,8 @@ class Attempt:
         except Exception as error:
             if self.interrupts.signal is not None:
                 raise self.interrupts.stopped(job.folder) from error
-            if follower.silent is not None:
-                raise RankLost(f"{follower.silent} gave no sign of life for {config.stall_seconds:.0f} s") from error
+            if follower.watch.silent is not None and isinstance(error, RankLost):
+                raise RankLost(f"{follower.watch.silent} gave no sign of life for {config.stall_seconds:.0f} s") from error
             raise
         if "stopped" in values:
             raise self.interrupts.stopped(job.folder)
@@ -149,14 +149,13 @@ def check_slots(config: LaunchConfig, slots: int) -> None:
 
 
 class _Follower:
-    """A thread that hands on the run's events while ranks work, and ends them where one falls silent or the user insists.
+    """A thread that hands on the run's events while ranks work, and ends them where that must be, or the user insists.
 
     An error of ``on_event`` is raised at the end of the block.
     """
 
     def __init__(self, job: TrainJob, watch: Watch, attempt: Attempt, abort: threading.Event) -> None:
         self.run, self.watch, self.attempt, self.abort = job.folder, watch, attempt, abort
-        self.silent: str | None = None
         self._seen, self._failure = job.folder.event_count(), list[Exception]()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follow-run", daemon=True)
@@ -189,7 +188,6 @@ class _Follower:
     def _end_if_needed(self) -> None:
         if self.attempt.interrupts.impatient:
             self.abort.set()
-        if not self.abort.is_set() and (silent := self.watch.silent()) is not None:
-            self.silent = silent
-            log.warning("%s is silent: ending all ranks", silent)
+        if not self.abort.is_set() and (reason := self.watch.look()) is not None:
+            log.warning("%s: ending all ranks", reason)
             self.abort.set()

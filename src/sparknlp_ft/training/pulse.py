@@ -6,6 +6,7 @@ is stopped, and one whose file system hangs, both fall silent.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,9 @@ from sparknlp_ft.training.run_folder import RunFolder
 
 #: Seconds between two beats.
 BEAT_SECONDS = 2.0
+
+#: Seconds that ranks have to leave after one of them left word of its error.
+LEAVING_SECONDS = 10.0
 
 
 class Pulse:
@@ -57,7 +61,7 @@ class Pulse:
 
 
 class Watch:
-    """The driver's ear: tells which rank has fallen silent.
+    """The driver's ear: tells which rank has fallen silent, and whether one that failed is still waited for.
 
     Args:
         run: The run folder.
@@ -67,19 +71,30 @@ class Watch:
 
     def __init__(self, run: RunFolder, names: Sequence[str], seconds: float) -> None:
         self.run, self.names, self.seconds = run, names, seconds
+        self.silent: str | None = None  #: Who has been silent for too long.
         self._heard: dict[str, tuple[int, float]] = {}
-        self._looked = 0.0
+        self._looked, self._failed_since = 0.0, math.inf
 
-    def silent(self) -> str | None:
-        """Return who has been silent for too long; None if all are well. Asks the storage once in a beat at most."""
+    def look(self) -> str | None:
+        """Return why all ranks must be ended; None if all are well. Asks the storage once in a beat at most."""
         now = time.monotonic()
         if now - self._looked < BEAT_SECONDS:
             return None
         self._looked = now
-        for name in self.names:
-            beat, before = self.run.last_beat(name), self._heard.get(name)
-            if beat is not None and (before is None or before[0] != beat):
-                self._heard[name] = (beat, now)
-            elif before is not None and now - before[1] > self.seconds:
-                return name
-        return None
+        if self._failed(now):
+            return "a rank has failed, and others have not noticed"
+        self.silent = next((name for name in self.names if self._silent(name, now)), None)
+        return None if self.silent is None else f"{self.silent} is silent"
+
+    def _failed(self, now: float) -> bool:
+        """Whether others still wait for a rank that has failed: a sum that was asked for while it left may never come."""
+        if self.run.own_errors():
+            self._failed_since = min(self._failed_since, now)
+        return now - self._failed_since > LEAVING_SECONDS
+
+    def _silent(self, name: str, now: float) -> bool:
+        beat, before = self.run.last_beat(name), self._heard.get(name)
+        if beat is not None and (before is None or before[0] != beat):
+            self._heard[name] = (beat, now)
+            return False
+        return before is not None and now - before[1] > self.seconds

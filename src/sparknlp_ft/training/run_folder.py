@@ -278,6 +278,10 @@ class RunFolder:
         found = [values for name in folder.names() if (values := folder.read_json(name)) is not None]
         return sorted(found, key=lambda error: error["time"])
 
+    def own_errors(self) -> list[dict[str, Any]]:
+        """Return the errors that are no echoes of another rank's, the earliest first."""
+        return [error for error in self.errors() if error["type"] not in ECHOES]
+
     def first_error(self, *, ranks: int, launcher: Exception) -> Exception:
         """Return, as an exception to raise, why ranks failed.
 
@@ -288,10 +292,9 @@ class RunFolder:
             ranks: Number of ranks.
             launcher: What the launcher itself made of it.
         """
-        errors = self.errors()
-        own = [error for error in errors if error["type"] not in ECHOES]
+        own = self.own_errors()
         if not own:
-            silent = sorted(set(range(ranks)) - {error["rank"] for error in errors})
+            silent = sorted(set(range(ranks)) - {error["rank"] for error in self.errors()})
             which = f"rank {', '.join(map(str, silent))} left without a word" if silent else "no rank left word of an error of its own"
             hint = "exit code 137 means that it was killed, mostly for want of memory; see the executors' stderr"
             return RankLost(f"{which}: {str(launcher).strip()} ({hint})")

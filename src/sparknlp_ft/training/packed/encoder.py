@@ -1,0 +1,63 @@
+"""Have a network's encoder train on packed tokens, where it is built like BERT and computes on a CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+from sparknlp_ft.training.packed.layer import Layer, PackedLayer, Packing
+from sparknlp_ft.training.packed.noise import Noise
+from sparknlp_ft.training.packed.weights import LayerParts, layers_of, parts_of
+
+
+def pack_encoder(network: Any, device: torch.device, precision: torch.dtype) -> bool:
+    """Have the encoder of a network train without padding; say whether it does.
+
+    From the outside nothing changes: it takes and gives padded batches, its parameters keep their names, and in evaluation
+    it runs as it came. Nothing is done on GPUs, in float16, or for encoders that are not built like BERT's.
+    """
+    found = layers_of(network)
+    if device.type != "cpu" or precision not in (torch.float32, torch.bfloat16) or found is None:
+        return False
+    encoder, layers = found
+    parts = [parts_of(layer) for layer in layers]
+    config = network.config
+    if None in parts or getattr(config, "hidden_act", getattr(config, "activation", None)) != "gelu":
+        return False
+    if getattr(config, "position_embedding_type", None) not in (None, "absolute"):
+        return False
+    packed = _Packed(encoder.forward, [part for part in parts if part is not None], precision)
+    encoder.forward = lambda *positional, **named: packed(encoder.training, *positional, **named)
+    return True
+
+
+class _Packed:
+    """What an encoder's ``forward`` is replaced by."""
+
+    def __init__(self, plain: Any, parts: list[LayerParts], precision: torch.dtype) -> None:
+        self.plain, self.parts, self.precision = plain, parts, precision
+
+    def __call__(self, training: bool, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **named: Any) -> Any:
+        if not training:
+            return self.plain(hidden_states, attention_mask, **named)
+        rows, width, _ = hidden_states.shape
+        packing, noise = Packing.of(real_tokens(attention_mask), (rows, width)), Noise.seeded()
+        packed = packing.pack(hidden_states.reshape(rows * width, -1)).float()
+        with torch.autocast("cpu", enabled=False):
+            for parts in self.parts:
+                packed = PackedLayer.apply(packed, Layer(parts, self.precision, packing, noise), *parts.parameters)
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=packing.spread(packed).view(rows, width, -1))
+
+
+def real_tokens(mask: torch.Tensor | None) -> torch.Tensor | None:
+    """Return what of a batch is real, bool [rows, width], by the mask that transformers hands to its layers.
+
+    Args:
+        mask: [rows, width], or [rows, 1, queries, width]; bool, 1 and 0, or what is added to scores. None: all is real.
+    """
+    if mask is None:
+        return None
+    mask = mask[:, 0, -1, :] if mask.ndim == 4 else mask
+    return mask if mask.dtype == torch.bool else mask >= 0 if mask.is_floating_point() else mask > 0
