@@ -85,6 +85,8 @@ def run_demo(config: Config, out: Path) -> Summary:
         spark = get_session("sparknlp_ft demo")
     print(run_ingest(config, spark))
     trained = run_train(config, spark)
+    if not trained.verdict.moved:  # No better than TF-IDF here: the alias stays, and what comes next scores with the model by its version.
+        config = config.model_copy(update={"score": config.score.model_copy(update={"model": trained.model.display})})
     scoring = time.monotonic()
     scored = run_score(config, spark)
     scoring = time.monotonic() - scoring

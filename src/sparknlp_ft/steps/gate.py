@@ -133,8 +133,11 @@ class Verdict:
         lost = next((one for one in self.rivals if one.is_baseline and not one.beaten), None)
         if lost is None:
             return ""
-        less = ", or tracking.min_confidence where being ahead on these rows is enough" if lost.lead and self._ahead(lost) else ""
-        return f". What would help: more rows, another model.base, longer training{less}; or {lost.name} itself, which costs less"
+        sure = ", tracking.min_confidence=0 where being ahead on these rows is enough" if lost.lead and self._ahead(lost) else ""
+        return (
+            f". What would help: more rows, another model.base, longer training{sure}; or {lost.name} itself, which costs less. "
+            f"score.model={self.model.display} scores with this model all the same"
+        )
 
     def _ahead(self, rival: Rival) -> bool:
         return signed(self.metric, self.new) > signed(self.metric, rival.value) + rival.gain
