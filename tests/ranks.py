@@ -30,6 +30,9 @@ class ThreadComm:
         parts = self.allgather_object(tensor.clone())
         tensor.copy_(torch.stack(parts).sum(dim=0))
 
+    def zeros(self, elements: int) -> torch.Tensor:
+        return torch.zeros(elements)
+
     def broadcast_(self, tensor: torch.Tensor) -> None:
         tensor.copy_(self.allgather_object(tensor.clone())[0])
 

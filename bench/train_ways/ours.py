@@ -82,9 +82,9 @@ def sparing(meter: Meter) -> Callable[..., Packing]:
     """Return what packs a batch and tells a meter how much padding that spares."""
     of = Packing.of
 
-    def packed(real: Any, shape: tuple[int, int]) -> Packing:
-        packing = of(real, shape)
-        meter.spare(0 if packing.taken is None else shape[0] * shape[1] - len(packing.taken))
+    def packed(real: Any, shape: tuple[int, int], dtype: Any) -> Packing:
+        packing = of(real, shape, dtype)
+        meter.spare(shape[0] * shape[1] - packing.tokens)
         return packing
 
     return packed

@@ -7,7 +7,7 @@ between two events. Style after spaCy's ``spacy/training/loop.py``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,7 +103,7 @@ class Feeds:
 
 def fit(
     forward: Forward, optimizer: Optimizer, feeds: Feeds, *, comm: Comm, config: TrainConfig, progress: Progress
-) -> Iterator[StepEvent | EpochEvent]:
+) -> Generator[StepEvent | EpochEvent]:
     """Train from ``progress`` on until the last epoch, until patience runs out, or until a rank is asked to stop.
 
     Args:

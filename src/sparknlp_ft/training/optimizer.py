@@ -35,14 +35,19 @@ class FlatGradients:
 
     Two more slots hold the loss, and whether a rank was asked to stop, so that they are summed over ranks together with the
     gradients.
+
+    Args:
+        parameters: All on one device.
+        zeros: Makes the buffer, where it lies in main memory (``Comm.zeros``).
     """
 
-    def __init__(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+    def __init__(self, parameters: Sequence[torch.nn.Parameter], zeros: Callable[[int], torch.Tensor] = torch.zeros) -> None:
         wrong = {str(p.dtype) for p in parameters if p.dtype != torch.float32}
         if wrong:
             raise ValueError(f"parameters of type {', '.join(sorted(wrong))}: trained weights must be float32")
         padded = [-(-p.numel() // ALIGNMENT) * ALIGNMENT for p in parameters]
-        self.flat = torch.zeros(sum(padded) + 2, device=parameters[0].device)
+        device, size = parameters[0].device, sum(padded) + 2
+        self.flat = zeros(size) if device.type == "cpu" else torch.zeros(size, device=device)
         self.gradients, self.loss, self.stop = self.flat[:-2], self.flat[-2], self.flat[-1]
         start = 0
         for parameter, size in zip(parameters, padded, strict=True):
@@ -59,12 +64,15 @@ class Optimizer:
         network: Its parameters that require gradients are trained.
         config: Learning rate, schedule, decay, clipping.
         total_steps: Steps of the whole run, which the schedule spans.
+        zeros: As ``FlatGradients`` takes it.
     """
 
-    def __init__(self, network: torch.nn.Module, config: TrainConfig, *, total_steps: int) -> None:
+    def __init__(
+        self, network: torch.nn.Module, config: TrainConfig, *, total_steps: int, zeros: Callable[[int], torch.Tensor] = torch.zeros
+    ) -> None:
         self.config, self.total_steps = config, total_steps
         parameters = [p for p in network.parameters() if p.requires_grad]
-        self.gradients = FlatGradients(parameters)
+        self.gradients = FlatGradients(parameters, zeros)
         groups = [
             {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},

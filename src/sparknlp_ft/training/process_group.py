@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 from sparknlp_ft.training.comm import PeerLost
+from sparknlp_ft.training.shared_memory import SharingComm
 
 #: How long ranks wait for each other: as long as it takes, for one that stalls is found by its beats. Gloo's own half an hour is
 #: less than rank 0 may take to evaluate, save and publish.
@@ -22,7 +23,7 @@ PATIENCE = timedelta(days=7)
 LOST = re.compile(r"Connection (?:closed|reset|refused)|Broken pipe|(?:Read|Write) error|remote process|Socket closed")
 
 
-class TorchComm:
+class TorchComm(SharingComm):
     """Collective operations of ``torch.distributed``; the environment must be that of one of torchrun's processes."""
 
     def __init__(self) -> None:
@@ -37,6 +38,8 @@ class TorchComm:
         self.local_rank, self.local_size = neighbours.index(self.rank), len(neighbours)
 
     def allreduce_sum_(self, tensor: torch.Tensor) -> None:
+        if self.summed(tensor):
+            return
         with _others_needed():
             dist.all_reduce(tensor)
 

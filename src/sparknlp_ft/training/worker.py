@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -47,15 +48,16 @@ def _train(parts: Parts, comm: Comm, started: float) -> dict[str, Any]:
         recorder.start()
     config = parts.job.resolved.train
     feeds = Feeds(parts.train, parts.validation)
-    events = fit(parts.forward, parts.optimizer, feeds, comm=comm, config=config, progress=progress)
-    for event in events:
-        if isinstance(event, StepEvent):
-            recorder.step(event)
-            if event.stats.stop:
-                return recorder.stopped(event)
-        else:
-            progress = event.progress
-            recorder.epoch(event)
+    # Closed at once where recording fails: an error's traceback would keep the readers' threads for as long as it is kept.
+    with closing(fit(parts.forward, parts.optimizer, feeds, comm=comm, config=config, progress=progress)) as events:
+        for event in events:
+            if isinstance(event, StepEvent):
+                recorder.step(event)
+                if event.stats.stop:
+                    return recorder.stopped(event)
+            else:
+                progress = event.progress
+                recorder.epoch(event)
     return recorder.end(progress).to_dict()
 
 

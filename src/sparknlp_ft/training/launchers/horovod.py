@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.training.launcher import Launcher, Start, result_of
 from sparknlp_ft.training.rank import be_rank
+from sparknlp_ft.training.shared_memory import SharingComm
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +32,7 @@ CPU_CYCLE_MS = 10
 POLL_SECONDS = 5e-4
 
 
-class HorovodComm:
+class HorovodComm(SharingComm):
     """Horovod's collective operations; the process must be one of its ranks."""
 
     def __init__(self) -> None:
@@ -47,6 +48,8 @@ class HorovodComm:
         self._on_gpu = bool(hvd.nccl_built())
 
     def allreduce_sum_(self, tensor: torch.Tensor) -> None:
+        if self.summed(tensor):
+            return
         # A name of its own, the same at each step: Horovod then need not negotiate the tensor again.
         self._in_place(tensor, lambda t: self._wait(self.hvd.allreduce_async_(t, op=self.hvd.Sum, name=f"sum.{t.numel()}")))
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from sparknlp_ft.training.packed.layer import Layer, PackedLayer, Packing
+from sparknlp_ft.training.packed.layer import Layer, Pack, PackedLayer, Packing, Spread
 from sparknlp_ft.training.packed.noise import Noise
 from sparknlp_ft.training.packed.weights import LayerParts, layers_of, parts_of
 
@@ -43,12 +43,12 @@ class _Packed:
         if not training:
             return self.plain(hidden_states, attention_mask, **named)
         rows, width, _ = hidden_states.shape
-        packing, noise = Packing.of(real_tokens(attention_mask), (rows, width)), Noise.seeded()
-        packed = packing.pack(hidden_states.reshape(rows * width, -1)).float()
+        packing, noise = Packing.of(real_tokens(attention_mask), (rows, width), self.precision), Noise.seeded()
+        packed = Pack.apply(hidden_states.float().reshape(rows * width, -1), packing)
         with torch.autocast("cpu", enabled=False):
             for parts in self.parts:
                 packed = PackedLayer.apply(packed, Layer(parts, self.precision, packing, noise), *parts.parameters)
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=packing.spread(packed).view(rows, width, -1))
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=Spread.apply(packed, packing).view(rows, width, -1))
 
 
 def real_tokens(mask: torch.Tensor | None) -> torch.Tensor | None:

@@ -18,6 +18,9 @@ from sparknlp_ft.training.packed.weights import LayerParts
 
 _aten = torch.ops.aten
 
+#: A packed batch has a multiple of so many rows: oneDNN, which multiplies in bfloat16, compiles code for each shape it meets.
+GRANULES = {torch.float32: 1, torch.bfloat16: 32}
+
 
 @dataclass(frozen=True)
 class Packing:
@@ -25,31 +28,40 @@ class Packing:
 
     Attributes:
         rows, width: Shape of the padded batch.
-        taken: Number of each packed token in the padded batch, int64 [tokens]; None if nothing is padding.
+        tokens: Rows of the packed batch: its tokens, and what fills it up to a round number.
+        taken: Number of each token in the padded batch, int64; None if nothing is padding and nothing is filled up.
         given: Number of each padded position among the packed tokens, int64 [rows · width]; those of padding are 0.
-        hidden: What is added to attention's scores, float32 [rows, 1, 1, width]: minus infinity at padding.
+        hidden: What is added to attention's scores, float32 [rows, 1, 1, width]: minus infinity at padding. None: nothing.
     """
 
     rows: int
     width: int
+    tokens: int
     taken: torch.Tensor | None
     given: torch.Tensor
     hidden: torch.Tensor | None
 
     @classmethod
-    def of(cls, real: torch.Tensor | None, shape: tuple[int, int]) -> Packing:
+    def of(cls, real: torch.Tensor | None, shape: tuple[int, int], dtype: torch.dtype) -> Packing:
         """Return the packing of a batch by what of it is real, bool [rows, width]; None: all."""
         rows, width = shape
-        if real is None or bool(real.all()):
-            return cls(rows, width, None, torch.empty(0, dtype=torch.long), None)
+        real = torch.ones(shape, dtype=torch.bool) if real is None else real
         flat = real.reshape(-1)
+        taken = torch.nonzero(flat).view(-1)
+        whole, step = len(taken) == rows * width, GRANULES[dtype]
+        tokens = -(-len(taken) // step) * step
+        hidden = None if whole else torch.zeros(rows, 1, 1, width).masked_fill_(~real.view(rows, 1, 1, width), float("-inf"))
         given = (torch.cumsum(flat, 0) - 1).clamp_(min=0) * flat
-        hidden = torch.zeros(rows, 1, 1, width).masked_fill_(~real.view(rows, 1, 1, width), float("-inf"))
-        return cls(rows, width, torch.nonzero(flat).view(-1), given, hidden)
+        return cls(rows, width, tokens, None if whole and tokens == len(taken) else taken, given, hidden)
 
     def pack(self, padded: torch.Tensor) -> torch.Tensor:
-        """[rows · width, …] → [tokens, …]"""
-        return padded if self.taken is None else padded.index_select(0, self.taken)
+        """[rows · width, …] → [tokens, …]; zeros fill it up."""
+        if self.taken is None:
+            return padded
+        packed = padded.new_empty(self.tokens, *padded.shape[1:])
+        torch.index_select(padded, 0, self.taken, out=packed[: len(self.taken)])
+        packed[len(self.taken) :] = 0
+        return packed
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """[tokens, …] → [rows · width, …]; padding repeats the first token, which nobody looks at."""
@@ -59,7 +71,33 @@ class Packing:
         """[tokens, …] → [rows · width, …], with zeros for padding: what gradients need."""
         if self.taken is None:
             return packed
-        return packed.new_zeros(self.rows * self.width, *packed.shape[1:]).index_copy_(0, self.taken, packed)
+        return packed.new_zeros(self.rows * self.width, *packed.shape[1:]).index_copy_(0, self.taken, packed[: len(self.taken)])
+
+
+class Pack(torch.autograd.Function):
+    """``Packing.pack`` with its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, padded: torch.Tensor, packing: Packing) -> torch.Tensor:
+        ctx.packing = packing
+        return packing.pack(padded)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.packing.spread(gradient), None
+
+
+class Spread(torch.autograd.Function):
+    """``Packing.spread`` with its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, packed: torch.Tensor, packing: Packing) -> torch.Tensor:
+        ctx.packing = packing
+        return packing.spread(packed)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.packing.pack(gradient), None
 
 
 class PackedLayer(torch.autograd.Function):
@@ -72,7 +110,7 @@ class PackedLayer(torch.autograd.Function):
         return result
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         kept, ctx.kept = ctx.kept, None
         return (*ctx.layer.backward(gradient, kept),)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 #: Layers of these classes of transformers are BERT's, under other names.
@@ -42,9 +42,10 @@ class LayerParts:
         return (self.query, self.key, self.value, self.out, self.up, self.down)
 
     @property
-    def parameters(self) -> list[nn.Parameter]:
+    def parameters(self) -> list[torch.Tensor]:
         """All parameters; the order is that of the gradients."""
-        return [p for module in (*self.linears, self.first_norm, self.second_norm) for p in (module.weight, module.bias)]
+        modules: list[nn.Linear | nn.LayerNorm] = [*self.linears, self.first_norm, self.second_norm]
+        return [parameter for module in modules for parameter in (module.weight, module.bias)]
 
 
 def parts_of(layer: Any) -> LayerParts | None:
@@ -78,11 +79,11 @@ def _of_distilbert(layer: Any) -> LayerParts:
     )
 
 
-def layers_of(network: Any) -> tuple[Any, Sequence[Any]] | None:
+def layers_of(network: Any) -> tuple[Any, list[Any]] | None:
     """Return the module that runs a network's layers one after the other, and the layers; None if it has another form."""
     base = getattr(network, "base_model", network)
     for name, within in (("encoder", "layer"), ("transformer", "layer")):
         encoder = getattr(base, name, None)
         if isinstance(layers := getattr(encoder, within, None), nn.ModuleList):
-            return encoder, layers
+            return encoder, list(layers)
     return None
