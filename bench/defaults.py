@@ -51,17 +51,16 @@ SETS = {
 
 def main() -> None:
     options = parse()
-    os.environ.setdefault("SPARKNLP_FT_MASTER", "local[2]")
     from sparknlp_ft.progress import setup_logging
     from sparknlp_ft.tables.session import MASTER_VARIABLE, get_session
 
     os.environ.setdefault(MASTER_VARIABLE, "local[2]")
     setup_logging()
-    begun, cells = time.monotonic(), read(options.json)
+    cells = read(options.json)
     wanted = [(rows, split, name) for rows in options.rows for split in options.splits for name in options.sets]
     left = [one for one in wanted if key(*one, options.label) not in cells]
     if left:
-        spark = get_session("sparknlp_ft bench.defaults")
+        spark, begun = get_session("sparknlp_ft bench.defaults"), time.monotonic()
         for rows, split, name in left:
             if time.monotonic() - begun > options.seconds:
                 break

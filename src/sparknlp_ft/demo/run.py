@@ -77,6 +77,8 @@ def run_demo(config: Config, out: Path) -> Summary:
     from sparknlp_ft.pipelines.ingest import run_ingest
     from sparknlp_ft.pipelines.score import run_score
     from sparknlp_ft.pipelines.train import run_train
+    from sparknlp_ft.steps.baselines import measure_baselines
+    from sparknlp_ft.steps.job import open_job
     from sparknlp_ft.tables.session import get_session
 
     start = time.monotonic()
@@ -96,7 +98,7 @@ def run_demo(config: Config, out: Path) -> Summary:
         rows=len(rows),
         tests=sum(row.split == "test" for row in rows),
         intents=len({row.intent for row in rows}),
-        baselines=list(trained.verdict.baselines),
+        baselines=list(trained.verdict.baselines) or measure_baselines(open_job(config, spark)),
         trained=trained,
         scored=scored,
         scoring_seconds=scoring,
