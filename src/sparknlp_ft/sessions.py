@@ -133,20 +133,25 @@ def has_class(spark: SparkSession, name: str) -> bool:
     return True
 
 
-def delta_snapshot(spark: SparkSession, path: str) -> tuple[int, str] | None:
-    """Return latest version and id of a Delta table by path, as open-source Delta has them at hand; None where it cannot be asked.
-
-    The public way, which other builds of Delta and Connect have, reads the table's whole state (5 s in a session that has just started).
-    """
+def open_delta(spark: SparkSession) -> tuple[Any, Any] | None:
+    """Return the JVM and its session where open-source Delta can be asked directly; None on Connect and with other builds of Delta."""
     if is_connect(spark):
         return None
     from py4j.java_gateway import JavaClass
 
     jvm: Any = spark.sparkContext._jvm
-    log = jvm.org.apache.spark.sql.delta.DeltaLog
-    if not isinstance(log, JavaClass):
+    return (jvm, spark._jsparkSession) if isinstance(jvm.org.apache.spark.sql.delta.DeltaLog, JavaClass) else None
+
+
+def delta_snapshot(spark: SparkSession, path: str) -> tuple[int, str] | None:
+    """Return latest version and id of a Delta table by path, as open-source Delta has them at hand; None where it cannot be asked.
+
+    The public way, which other builds of Delta and Connect have, reads the table's whole state (5 s in a session that has just started).
+    """
+    if (asked := open_delta(spark)) is None:
         return None
-    snapshot = log.forTableWithSnapshot(spark._jsparkSession, jvm.org.apache.hadoop.fs.Path(path))._2()
+    jvm, session = asked
+    snapshot = jvm.org.apache.spark.sql.delta.DeltaLog.forTableWithSnapshot(session, jvm.org.apache.hadoop.fs.Path(path))._2()
     return int(snapshot.version()), str(snapshot.metadata().id())
 
 

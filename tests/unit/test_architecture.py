@@ -41,7 +41,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 #: Code that runs in ranks and Python workers must start without Spark.
 WORKER_SIDE = (
     *("storage.py", "identity.py", "text", "baselines", "tasks", "models", "training", "snapshot/manifest.py", "snapshot/encode.py"),
-    *("scoring/engine.py", "scoring/rows.py", "scoring/processing.py", "scoring/ddl.py"),
+    *("scoring/engine.py", "scoring/rows.py", "scoring/faults.py", "scoring/halving.py", "scoring/processing.py", "scoring/ddl.py"),
 )
 #: Code that plans on the driver must start without torch.
 SPARK_SIDE = (
@@ -67,7 +67,7 @@ DOORS = {
     "petastorm": {"training/readers/petastorm.py"},
     "horovod": {"training/launchers/horovod.py"},
     "mlflow": {"tracking/store.py", "tracking/logged.py"},
-    "py4j": {"sessions.py", "sources/parquet.py"},
+    "py4j": {"sessions.py", "sources/parquet.py", "tables/changes.py"},
     "optuna": {"comparing/candidates.py", "comparing/search.py"},
 }
 

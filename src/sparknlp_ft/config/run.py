@@ -76,11 +76,39 @@ class ScoreConfig(Section):
     )
     where: str | None = Field(None, description="SQL condition; only rows that fulfil it are scored.")
     batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass.")
-    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    engine: Literal["torch", "openvino", "onnx", "auto"] = Field(
+        "torch",
+        description="What computes: torch; OpenVINO or ONNX Runtime (pip install 'sparknlp-ft[engines]'); auto: whichever is fastest on "
+        "rows of the table itself, measured in a worker if there are 2,000 rows to score, of 20,000 on also those that a model is "
+        "exported for.",
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "auto",
+        description="Number format; auto: the fastest that agrees with float32. One other than float32 is used only if it does: "
+        "torch has float32, bfloat16, float16; openvino float32, bfloat16, int8; onnx float32, int8.",
+    )
+    min_agreement: float = Field(
+        0.995,
+        ge=0,
+        le=1,
+        description="Share of a sample of the table's rows that must get the decision they get in float32, or float32 is used.",
+    )
+    most_scores: int | None = Field(
+        None,
+        ge=0,
+        description="How many of a row's scores are written, the highest ones; default: that of every label; 0: the column is left out.",
+    )
     threads: int = Field(1, ge=1, description="Threads of each Python worker.")
     partitions: int | None = Field(None, ge=1, description="Parallel scoring tasks; default: from the cluster's slots and the row count.")
     max_error_fraction: float = Field(0.1, ge=0, le=1, description="The job fails when a larger share of rows has status 'error'.")
     retry_errors: bool = Field(False, description="Score rows in error again.")
+    on_deleted: Literal["keep", "mark", "delete"] = Field(
+        "keep", description="Predictions of rows that are no longer in the source: kept, marked by status 'deleted', or deleted."
+    )
+    by_source: bool = Field(
+        False,
+        description="Several tables share score.output: a prediction's source_table is part of its key. Else a second table is refused.",
+    )
     allow_code: bool = Field(
         False, description="Run the functions that a packaged model brings (package.processing), on every worker. Look at the file first."
     )

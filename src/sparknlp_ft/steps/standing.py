@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
 from sparknlp_ft.steps.deployment import deploy, wanted_model
-from sparknlp_ft.steps.prediction import find_stale, find_target, plan_scoring, scoring_job
+from sparknlp_ft.steps.prediction import find_target, plan_scoring, scoring_job
+from sparknlp_ft.steps.staleness import find_stale
 from sparknlp_ft.tables.delta import TableRef, files_present
 from sparknlp_ft.tables.own_log import LOG, columns_of
 from sparknlp_ft.tables.session import get_session
@@ -41,5 +42,6 @@ def count_stale(config: Config, spark: SparkSession | None) -> tuple[int, int]:
     """
     job = scoring_job(config, spark or get_session("sparknlp-ft status"))
     with deploy(job, wanted_model(config, job.store)) as deployment, files_present(job.source):
-        _, counts = find_stale(plan_scoring(job, find_target(job), deployment))
-    return counts.stale, counts.rows
+        scoring = plan_scoring(job, find_target(job), deployment)
+        with find_stale(scoring) as stale:
+            return stale.number, stale.total

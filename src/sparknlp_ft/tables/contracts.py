@@ -102,13 +102,15 @@ def check_keys(df: DataFrame, roles: Roles) -> int:
     Raises:
         DataError: The table is empty, or keys are NULL or repeated; names examples.
     """
-    keys = [column(name) for name in roles.key]
-    null = F.exists(F.array(*[key.isNull() for key in keys]), lambda one: one)
-    groups = df.groupBy(*keys).count().withColumn("_null", null)
-    repeated = (F.col("count") > 1) & ~F.col("_null")
+    # Under names of their own: a key may be called like what is counted.
+    names = [f"_key_{i}" for i in range(len(roles.key))]
+    null = F.exists(F.array(*[F.col(name).isNull() for name in names]), lambda one: one)
+    keys = df.select(*[column(key).alias(name) for key, name in zip(roles.key, names, strict=True)])
+    groups = keys.groupBy(*names).agg(F.count(F.lit(1)).alias("_rows")).withColumn("_null", null)
+    repeated = (F.col("_rows") > 1) & ~F.col("_null")
     row = groups.agg(
-        F.sum("count").alias("rows"),
-        F.sum(F.when(F.col("_null"), F.col("count")).otherwise(0)).alias("nulls"),
+        F.sum("_rows").alias("rows"),
+        F.sum(F.when(F.col("_null"), F.col("_rows")).otherwise(0)).alias("nulls"),
         F.sum(F.when(repeated, 1).otherwise(0)).alias("repeated"),
     ).first()
     assert row is not None
@@ -117,23 +119,22 @@ def check_keys(df: DataFrame, roles: Roles) -> int:
     name = ", ".join(roles.key)
     wrong = []
     if row["nulls"]:
-        partly = f", for example {_examples(groups.where('_null'), roles)}" if len(keys) > 1 else ""
+        partly = f", for example {_examples(groups.where('_null'), names)}" if len(names) > 1 else ""
         wrong.append(f"key {name!r} is NULL in {row['nulls']} of {row['rows']} rows{partly}; fill it in, or set data.key to another column")
     if row["repeated"]:
         wrong.append(
             f"key {name!r} is not unique: {row['repeated']} value(s) stand in several rows, for example "
-            f"{_examples(groups.where(repeated), roles)}; remove the duplicates, or add columns to data.key"
+            f"{_examples(groups.where(repeated), names)}; remove the duplicates, or add columns to data.key"
         )
     if wrong:
         raise DataError(". And ".join(wrong))
     return int(row["rows"])
 
 
-def _examples(groups: DataFrame, roles: Roles) -> str:
+def _examples(groups: DataFrame, names: Sequence[str]) -> str:
     """Return the first keys, as they are told in a message."""
-    keys = [column(name) for name in roles.key]
-    found = groups.orderBy(*keys).select(*keys).limit(5).collect()
-    return shown([row[0] if len(keys) == 1 else tuple(row) for row in found])
+    found = groups.orderBy(*names).select(*names).limit(5).collect()
+    return shown([row[0] if len(names) == 1 else tuple(row) for row in found])
 
 
 def clean_text(text: Column) -> Column:

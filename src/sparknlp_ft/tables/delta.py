@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sparknlp_ft.errors import DataError, nearest
-from sparknlp_ft.sessions import delta_snapshot, hadoop_files
-from sparknlp_ft.storage import Folder, is_url
+from sparknlp_ft.sessions import delta_snapshot
+from sparknlp_ft.storage import is_url
+from sparknlp_ft.tables.files import delete_folder, listing, path_exists
 from sparknlp_ft.tables.names import quoted
 
 if TYPE_CHECKING:
@@ -98,9 +99,9 @@ def exists(spark: SparkSession, ref: TableRef) -> bool:
     """
     if ref.kind == "name":
         return _name_exists(spark, ref)
-    if _path_exists(spark, f"{ref.value}/_delta_log"):
+    if path_exists(spark, f"{ref.value}/_delta_log"):
         return True
-    if found := _listing(spark, ref.value):
+    if found := listing(spark, ref.value):
         raise DataError(
             f"{ref.value!r} is there but is not a Delta table (it holds {found[0]!r}); "
             "give another data.table, or read these files with data.sources and `sparknlp-ft ingest`"
@@ -187,18 +188,9 @@ def create(df: DataFrame, ref: TableRef, *, properties: Mapping[str, str] | None
         else:
             writer.saveAsTable(ref.value)
     except BaseException:
-        if not there and ref.kind == "path" and not _has_commit(spark, ref.value):
+        if not there and ref.kind == "path" and not has_commit(spark, ref.value):
             delete_folder(spark, ref.value)
         raise
-
-
-def delete_folder(spark: SparkSession, path: str) -> None:
-    """Delete a folder and all that is in it, on whichever file system it lies."""
-    if (there := hadoop_files(spark, path)) is None:
-        Folder(path).delete()
-        return
-    files, where = there
-    files.delete(where, True)
 
 
 def _identity(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
@@ -237,7 +229,7 @@ def _check_old_version(spark: SparkSession, pinned: Pinned, latest: int) -> None
         raise DataError(f"table {pinned.ref.display!r} has no version {pinned.version}; its versions go up to {latest}")
     old = read(spark, pinned).inputFiles()
     now = set(read(spark, Pinned(pinned.ref, pinned.table_id, latest)).inputFiles())
-    if any(not _path_exists(spark, path) for path in old if path not in now):
+    if any(not path_exists(spark, path) for path in old if path not in now):
         raise _vacuumed(pinned)
 
 
@@ -274,25 +266,10 @@ def _nearest_sibling(spark: SparkSession, ref: TableRef) -> str:
         schema, name = ref.value.rsplit(".", 1)
         return nearest(name.strip("`"), [table.name for table in spark.catalog.listTables(schema)])
     parent, name = ref.value.rsplit("/", 1)
-    tables = [other for other in _listing(spark, parent) if _path_exists(spark, f"{parent}/{other}/_delta_log")]
+    tables = [other for other in listing(spark, parent) if path_exists(spark, f"{parent}/{other}/_delta_log")]
     return nearest(name, tables) or (f" Tables beside it: {', '.join(tables[:8])}." if tables else "")
 
 
-def _path_exists(spark: SparkSession, path: str) -> bool:
-    if (there := hadoop_files(spark, path)) is None:
-        folder = Folder(path)
-        return folder.parent.has(folder.name)
-    files, where = there
-    return bool(files.exists(where))
-
-
-def _listing(spark: SparkSession, path: str) -> list[str]:
-    """Return the sorted names in a folder (the name itself for a file); empty if there is none."""
-    if (there := hadoop_files(spark, path)) is None:
-        return Folder(path).names()
-    files, where = there
-    return sorted(status.getPath().getName() for status in files.listStatus(where)) if files.exists(where) else []
-
-
-def _has_commit(spark: SparkSession, path: str) -> bool:
-    return any(name.endswith(".json") for name in _listing(spark, f"{path}/_delta_log"))
+def has_commit(spark: SparkSession, path: str) -> bool:
+    """Whether a Delta table in a folder has a version that can be read."""
+    return any(name.endswith(".json") for name in listing(spark, f"{path}/_delta_log"))

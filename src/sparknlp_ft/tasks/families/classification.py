@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from sparknlp_ft.baselines.linear import logistic_regression
 from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import DataError, ModelError, shown
+from sparknlp_ft.tasks.columns import chosen, score_maps
 from sparknlp_ft.tasks.counting import confusion_matrix, confusion_table
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train, where
 from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row
@@ -150,8 +152,7 @@ class Classification(Task):
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
         if not len(results):
             return pd.DataFrame({"label": [], "score": [], "scores": []}, dtype=object)
-        logits, labels = results.astype(np.float64), setup.labels
-        scores = np.exp(logits - _log_sum_exp(logits)[:, None])
+        scores, labels = _softmax(results), setup.labels
         best = scores.argmax(axis=1)
         return pd.DataFrame(
             {
@@ -160,6 +161,12 @@ class Classification(Task):
                 "scores": [dict(zip(labels, row, strict=True)) for row in scores.astype(np.float32).tolist()],
             }
         )
+
+    def arrays(self, results: np.ndarray, rows: Rows, setup: Setup, *, most_scores: int | None = None) -> dict[str, pa.Array]:
+        scores = _softmax(results)
+        best = scores.argmax(axis=1)
+        found = {"label": chosen(setup.labels, best), "score": pa.array(scores[np.arange(len(best)), best])}
+        return found if most_scores == 0 else {**found, "scores": score_maps(setup.labels, scores, most_scores)}
 
 
 def balanced_weights(label_counts: Mapping[str, float]) -> dict[str, float]:
@@ -183,6 +190,11 @@ def _binary(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | Non
         "precision": tp / (tp + fp) if tp else 0.0,
         "recall": tp / (tp + fn) if tp else 0.0,
     }
+
+
+def _softmax(results: np.ndarray) -> np.ndarray:
+    logits = results.astype(np.float64)
+    return np.exp(logits - _log_sum_exp(logits)[:, None])
 
 
 def _log_sum_exp(logits: np.ndarray) -> np.ndarray:

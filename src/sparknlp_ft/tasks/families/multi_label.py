@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from sparknlp_ft.baselines.linear import one_against_rest
 from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import DataError
+from sparknlp_ft.tasks.columns import label_lists, score_maps
 from sparknlp_ft.tasks.counting import averaged, counts_table
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train
 from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row
@@ -148,17 +150,26 @@ class MultiLabel(Task):
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
         if not len(results):
             return pd.DataFrame({"labels": [], "scores": []}, dtype=object)
-        scores = 1 / (1 + np.exp(-results.astype(np.float64)))
+        scores = _probabilities(results)
         thresholds = _thresholds(setup.labels, setup.settings)
         chosen = [[label for label, score, least in zip(setup.labels, row, thresholds, strict=True) if score >= least] for row in scores]
         return pd.DataFrame(
             {"labels": chosen, "scores": [dict(zip(setup.labels, row, strict=True)) for row in scores.astype(np.float32).tolist()]}
         )
 
+    def arrays(self, results: np.ndarray, rows: Rows, setup: Setup, *, most_scores: int | None = None) -> dict[str, pa.Array]:
+        scores = _probabilities(results)
+        found: dict[str, pa.Array] = {"labels": label_lists(setup.labels, scores >= _thresholds(setup.labels, setup.settings))}
+        return found if most_scores == 0 else {**found, "scores": score_maps(setup.labels, scores, most_scores)}
+
     def _predicted(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None) -> np.ndarray:
         if "prediction" in outcomes:
             return outcomes["prediction"]
         return (outcomes["score"] >= _thresholds(labels, settings or {})).astype(np.uint8)
+
+
+def _probabilities(results: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-results.astype(np.float64)))
 
 
 def _thresholds(labels: Sequence[str], settings: Mapping[str, Any]) -> np.ndarray:

@@ -102,7 +102,7 @@ class QuestionAnswering(Task):
         losses = cross_entropy(masked, targets.to(output.device), reduction="none")
         return by_row(losses.mean(dim=1), rows)
 
-    def results(self, outputs: Sequence[np.ndarray], rows: Rows, setup: Setup) -> np.ndarray:
+    def results(self, outputs: Sequence[np.ndarray] | np.ndarray, rows: Rows, setup: Setup) -> np.ndarray:
         remaining = iter(outputs)
         most = setup.settings.get("max_answer_tokens", 30)
         return objects([_row_spans([(window, next(remaining)) for window in row], most_tokens=most) for row in rows.windows])
