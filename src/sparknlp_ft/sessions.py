@@ -7,13 +7,13 @@ neither context nor JVM nor RDDs. Where Connect has no such thing, what comes ne
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 Value = TypeVar("Value")
 
@@ -133,26 +133,72 @@ def has_class(spark: SparkSession, name: str) -> bool:
     return True
 
 
-def open_delta(spark: SparkSession) -> tuple[Any, Any] | None:
-    """Return the JVM and its session where open-source Delta can be asked directly; None on Connect and with other builds of Delta."""
-    if is_connect(spark):
-        return None
-    from py4j.java_gateway import JavaClass
-
-    jvm: Any = spark.sparkContext._jvm
-    return (jvm, spark._jsparkSession) if isinstance(jvm.org.apache.spark.sql.delta.DeltaLog, JavaClass) else None
-
-
 def delta_snapshot(spark: SparkSession, path: str) -> tuple[int, str] | None:
     """Return latest version and id of a Delta table by path, as open-source Delta has them at hand; None where it cannot be asked.
 
     The public way, which other builds of Delta and Connect have, reads the table's whole state (5 s in a session that has just started).
     """
-    if (asked := open_delta(spark)) is None:
+    if is_connect(spark):
         return None
-    jvm, session = asked
-    snapshot = jvm.org.apache.spark.sql.delta.DeltaLog.forTableWithSnapshot(session, jvm.org.apache.hadoop.fs.Path(path))._2()
+    from py4j.java_gateway import JavaClass
+
+    jvm: Any = spark.sparkContext._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog
+    if not isinstance(log, JavaClass):
+        return None
+    snapshot = log.forTableWithSnapshot(spark._jsparkSession, jvm.org.apache.hadoop.fs.Path(path))._2()
     return int(snapshot.version()), str(snapshot.metadata().id())
+
+
+@dataclass(frozen=True)
+class DeltaLog:
+    """The transaction log of a Delta table by path, as open-source Delta has it in the JVM; its versions are the JVM's own objects."""
+
+    spark: SparkSession
+    log: Any
+
+    def at(self, version: int) -> Any:
+        """Return a version of the table."""
+        none = self._jvm.scala.Option.empty()
+        return self.log.getSnapshotAt(version, none, none, False)
+
+    def files(self, version: Any) -> DataFrame:
+        """Return what the log tells of a version's files, a row each."""
+        from pyspark.sql import DataFrame
+
+        return DataFrame(version.allFiles().toDF(), self.spark)
+
+    def rows(self, version: Any, paths: Sequence[str]) -> DataFrame:
+        """Return the rows of some of a version's files."""
+        from pyspark.sql import DataFrame
+        from pyspark.sql import functions as F
+
+        chosen = version.allFiles().where(F.col("path").isin(list(paths))._jc)
+        listed = self._jvm.scala.jdk.javaapi.CollectionConverters.asScala(chosen.collectAsList()).toSeq()
+        return DataFrame(self.log.createDataFrame(version, listed, False, self._jvm.scala.Option.empty()), self.spark)
+
+    @property
+    def _jvm(self) -> Any:
+        return self.spark.sparkContext._jvm
+
+
+def open_delta_log(spark: SparkSession, path: str) -> DeltaLog | None:
+    """Return the log of a Delta table by path; None on Connect, and where another build of Delta has none."""
+    if is_connect(spark):
+        return None
+    from py4j.java_gateway import JavaClass
+
+    jvm: Any = spark.sparkContext._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog
+    return DeltaLog(spark, log.forTable(spark._jsparkSession, path)) if isinstance(log, JavaClass) else None
+
+
+def spark_errors() -> tuple[type[Exception], ...]:
+    """Return what calls of Spark and of the JVM behind it raise."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    return Py4JError, PySparkException
 
 
 def hadoop_files(spark: SparkSession, path: str) -> tuple[Any, Any] | None:

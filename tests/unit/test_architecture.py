@@ -67,7 +67,7 @@ DOORS = {
     "petastorm": {"training/readers/petastorm.py"},
     "horovod": {"training/launchers/horovod.py"},
     "mlflow": {"tracking/store.py", "tracking/logged.py"},
-    "py4j": {"sessions.py", "sources/parquet.py", "tables/changes.py"},
+    "py4j": {"sessions.py", "sources/parquet.py"},
     "optuna": {"comparing/candidates.py", "comparing/search.py"},
 }
 

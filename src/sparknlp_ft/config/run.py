@@ -46,7 +46,19 @@ class TrackingConfig(Section):
     experiment: str = "sparknlp_ft"
     model_name: str | None = Field(None, description="Registered name; default: TASK-TABLE.")
     alias: str = "champion"
+    gate: Literal["baseline", "alias"] = Field(
+        "baseline",
+        description="What a new model must beat on the validation rows for the alias to move. baseline: the task's cheap baseline, fitted "
+        "on the same train rows, and the aliased model; alias: the aliased model alone, and the first model the most frequent answer.",
+    )
     min_gain: float = Field(0.0, ge=0, description="How much better than the aliased model a new one must be.")
+    min_confidence: float = Field(
+        0.8,
+        ge=0,
+        lt=1,
+        description="In what share of draws of the validation rows (with replacement, the same rows for both) it must be better than each "
+        "of them; 0: to be better on the rows as they are is enough.",
+    )
     tensorboard: str | None = Field(None, description="Folder for TensorBoard event files of training, beside MLflow's metrics.")
     notify: str | None = Field(
         None,

@@ -55,10 +55,21 @@ class TrainOutcome(Viewed):
         lines = [
             f"table     {self.source.ref.display} version {self.source.version}: {splits} rows",
             f"training  {result.ranks} rank(s), {result.precision}{share}, {speed}; {best}",
+            *self._advice(),
             f"model     {self.model.display} (run {self.run_id})",
             f"alias     {self.verdict}",
         ]
         return "\n".join(lines)
+
+    def _advice(self) -> list[str]:
+        found = []
+        if (falling := self.result.still_falling) is not None:
+            more = f"it may learn more with train.epochs={2 * len(self.result.epochs)}"
+            found += [f"          the loss was still falling at the end ({falling[0]:.4f}, then {falling[1]:.4f} on validation): {more}"]
+        if error := self.result.calibration:
+            fitted = f"{error['ece_before']:.4f} as trained, {error['ece_after']:.4f} with the temperature that was fitted"
+            found += [f"scores    calibration error on validation {fitted}"]
+        return found
 
 
 def run_train(config: Config, spark: SparkSession) -> TrainOutcome:

@@ -30,6 +30,7 @@ from sparknlp_ft.storage import Folder, is_url
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import Roles, no_text
 from sparknlp_ft.tables.cures import cured
+from sparknlp_ft.tables.cut import with_split as split_by
 from sparknlp_ft.tables.delta import Pinned, files_present, read
 from sparknlp_ft.tables.names import column
 from sparknlp_ft.tables.session import slots
@@ -156,7 +157,7 @@ def _dealt(df: DataFrame, roles: Roles, found: Survey, config: Config) -> DataFr
     """The usable rows, each with the number of the file it belongs to: by split, then lane, then range of the key hash."""
     assert roles.target is not None
     keys = [column(name) for name in roles.key]
-    with_split = contracts.with_split(df, roles, config.data, has_validation=found.has_validation)
+    with_split = split_by(df, roles, config.data, has_validation=found.has_validation, cut=found.cut)
     lanes = config.train.lanes
     row, lane = F.xxhash64(*keys), F.pmod(F.xxhash64(*keys, F.lit("lane")), F.lit(lanes))
     # The upper 32 bits of the hash, as a fraction of their range, choose the file: files of a lane follow each other in order.

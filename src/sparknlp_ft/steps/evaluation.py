@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
@@ -25,11 +26,13 @@ from sparknlp_ft.scoring.rows import OK
 from sparknlp_ft.steps.deployment import Deployment, deploy
 from sparknlp_ft.steps.job import Job, cured_rows
 from sparknlp_ft.steps.reporting import keep_report
-from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, resolve_roles, with_split
+from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, resolve_roles, row_hash
+from sparknlp_ft.tables.cut import with_split
 from sparknlp_ft.tables.session import slots
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import Statistics, Task
+from sparknlp_ft.tasks.resampling import Measured
 from sparknlp_ft.tasks.task import Outcomes
 from sparknlp_ft.tracking.store import ModelRef, Run, open_run
 
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 SPLITS = (TRAIN, VALIDATION, TEST, "all")
+
+#: Rows of which each is kept: of more, one number tells models apart as well.
+MOST_EACH = 20_000
 
 #: Labels of the printed per-label table; the logged file has all.
 SHOWN_LABELS = 12
@@ -63,6 +69,7 @@ class Evaluation(Viewed):
     title: str = ""
     logged: str = ""
     seconds: float = 0.0  #: of the scoring job, model loading included
+    measured: Measured | None = None  #: row by row, where that was asked for and there are not too many rows
     labels: tuple[str, ...] = ()  #: that the outcomes were counted with
     cut: int = 0  #: labelled rows of which the model was not shown all
     surest: tuple[tuple[float, float, float], ...] = ()  #: see ``reports.quality.coverage``; of single labels alone
@@ -158,7 +165,7 @@ def rows_of_split(job: Job, split: str) -> DataFrame:
     return chosen
 
 
-def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -> Evaluation:
+def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "", *, each: bool = False) -> Evaluation:
     """Score labelled rows with one model and compare.
 
     Args:
@@ -166,6 +173,7 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -
         model: The model, resolved.
         rows: Rows with key, texts and target.
         title: What the rows are called in the report.
+        each: Whether to keep what it came to row by row, to be held against another model's; of up to ``MOST_EACH`` rows.
 
     Raises:
         DataError: No row has a label, or columns are missing.
@@ -173,9 +181,10 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -
     with deploy(job, model) as deployment:
         data = deployment.reading(job.config.data, rows.columns)
         roles = model_roles(resolve_roles(rows, data, deployment.task, need_target=True), deployment.text_roles)
-        counted, seconds = _count_pairs(job, deployment, rows, roles)
+        counted, seconds = _count_pairs(job, deployment, rows, roles, each=each)
     task = deployment.task
-    groups = counted.groupby(["target", "prediction", "status"], dropna=False, as_index=False)["count"].sum()
+    apart = [name for name in ("row", "target", "prediction", "status") if name in counted]
+    groups = counted.groupby(apart, dropna=False, as_index=False)["count"].sum()
     labelled = groups[groups["target"].notna()]
     if not labelled["count"].sum():
         of = f" of {title}" if title else ""
@@ -202,6 +211,7 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -
         labels=tuple(labels),
         cut=int(counted.loc[counted["truncated"].eq(True) & counted["target"].notna(), "count"].sum()),
         surest=_surest(counted),
+        measured=Measured(labelled["row"].to_numpy(dtype=np.int64), outcomes, tuple(labels)) if "row" in groups else None,
     )
 
 
@@ -211,8 +221,11 @@ def _surest(counted: pd.DataFrame) -> tuple[tuple[float, float, float], ...]:
     return tuple(coverage(bins, BIN))
 
 
-def _count_pairs(job: Job, deployment: Deployment, frame: DataFrame, roles: Roles) -> tuple[pd.DataFrame, float]:
-    """Return the number of rows by target, prediction, status, …: all that metrics need, whatever the table's size; and the seconds."""
+def _count_pairs(job: Job, deployment: Deployment, frame: DataFrame, roles: Roles, *, each: bool) -> tuple[pd.DataFrame, float]:
+    """Return the number of rows by target, prediction, status, …: all that metrics need, whatever the table's size; and the seconds.
+
+    With ``each`` a row stands for itself, by its hash, unless there are too many.
+    """
     assert roles.target is not None
     task, spark = deployment.task, job.spark
     name, kind = fields(task.prediction_fields)[0]
@@ -224,11 +237,14 @@ def _count_pairs(job: Job, deployment: Deployment, frame: DataFrame, roles: Role
     predicted = F.col(SCORED)[name]
     prediction = predicted if kind == "string" else F.to_json(predicted) if "<" in kind else predicted.cast("string")
     rows = frame.withColumn("_target", KINDS[task.target_kind].value(frame, roles.target))
-    partitions = job.config.score.partitions or partitions_for(frame.count(), slots(spark))
+    count = frame.count()
+    partitions = job.config.score.partitions or partitions_for(count, slots(spark))
+    row = [row_hash(roles)] if each and count <= MOST_EACH else []
     scored = with_scores(rows, roles, deployment.score, partitions=partitions)
     sure = task.target_kind == "label" and ("score", "double") in fields(deployment.fields)
     confidence = F.least(F.floor(F.col(SCORED)["score"] / BIN), F.lit(round(1 / BIN) - 1)) if sure else F.lit(None).cast("long")
     pairs = scored.select(
+        *row,
         F.col("_target").alias("target"),
         prediction.alias("prediction"),
         F.col(SCORED)["status"].alias("status"),

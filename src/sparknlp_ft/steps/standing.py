@@ -41,7 +41,9 @@ def count_stale(config: Config, spark: SparkSession | None) -> tuple[int, int]:
         UserError: Table or model are not there, or do not fit each other.
     """
     job = scoring_job(config, spark or get_session("sparknlp-ft status"))
-    with deploy(job, wanted_model(config, job.store)) as deployment, files_present(job.source):
-        scoring = plan_scoring(job, find_target(job), deployment)
-        with find_stale(scoring) as stale:
-            return stale.number, stale.total
+    with (
+        deploy(job, wanted_model(config, job.store)) as deployment,
+        files_present(job.source),
+        find_stale(plan_scoring(job, find_target(job), deployment)) as stale,
+    ):
+        return stale.number, stale.total

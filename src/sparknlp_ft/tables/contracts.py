@@ -137,6 +137,11 @@ def _examples(groups: DataFrame, names: Sequence[str]) -> str:
     return shown([row[0] if len(names) == 1 else tuple(row) for row in found])
 
 
+def row_hash(roles: Roles) -> Column:
+    """A hash of a row's key, as column ``row``: what rows are told apart by where their keys may be of any kind."""
+    return F.xxhash64(*[column(name) for name in roles.key]).alias("row")
+
+
 def clean_text(text: Column) -> Column:
     """Return the text as valid UTF-8, bad bytes replaced by U+FFFD: a bad byte would kill the transfer to Python workers."""
     return F.make_valid_utf8(text)
@@ -192,28 +197,9 @@ def plain_texts(roles: Roles) -> list[Column]:
     return [F.trim(F.regexp_replace(F.coalesce(clean_text(column(name)), F.lit("")), r"(?U)\s+", " ")) for _, name in roles.texts]
 
 
-def in_cut(roles: Roles, data: DataConfig) -> Column:
-    """Whether a row falls into the validation cut: decided by its texts alone, so equal texts fall on one side."""
-    return text_hash(roles, "validation cut", _CLASSES) < int(data.validation_fraction * _CLASSES)
-
-
-def with_split(df: DataFrame, roles: Roles, data: DataConfig, *, has_validation: bool | None = None) -> DataFrame:
-    """Add column ``_split``: 'train', 'validation', 'test' or 'other'.
-
-    Validation is cut from train only where the table has no validation rows of its own.
-
-    Args:
-        df: The table.
-        roles: Its roles.
-        data: Names of the splits and the fraction to cut.
-        has_validation: Whether the table has validation rows, if that is known already; else it is looked up.
-    """
-    raw = raw_split(roles, data)
-    if has_validation is None:
-        has_validation = roles.split is not None and not df.where(raw == VALIDATION).isEmpty()
-    if has_validation:
-        return df.withColumn(SPLIT, raw)
-    return df.withColumn(SPLIT, F.when((raw == TRAIN) & in_cut(roles, data), VALIDATION).otherwise(raw))
+def in_share(roles: Roles, share: float) -> Column:
+    """Whether a row falls into a share of train: decided by its texts alone, so equal texts fall on one side."""
+    return text_hash(roles, "validation cut", _CLASSES) < int(share * _CLASSES)
 
 
 def _find(df: DataFrame, data: DataConfig, role: str, *, needed: bool) -> str | None:

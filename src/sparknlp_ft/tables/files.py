@@ -1,7 +1,4 @@
-"""Folders and small files where tables lie, through Spark's own file systems: what Spark can reach, these can.
-
-A Connect session has none to be asked: there Python's own are used.
-"""
+"""Folders and small files where tables lie: what Spark can reach, these can; behind Spark Connect, what Python can reach."""
 
 from __future__ import annotations
 
@@ -19,7 +16,8 @@ if TYPE_CHECKING:
 def path_exists(spark: SparkSession, path: str) -> bool:
     """Whether a file or a folder is there."""
     if (there := hadoop_files(spark, path)) is None:
-        return Folder(path).parent.has(Folder(path).name)
+        folder, name = _apart(path)
+        return folder.has(name)
     files, where = there
     return bool(files.exists(where))
 
@@ -44,7 +42,8 @@ def delete_folder(spark: SparkSession, path: str) -> None:
 def write_json(spark: SparkSession, path: str, values: Mapping[str, Any]) -> None:
     """Write plain values as a whole file."""
     if (there := hadoop_files(spark, path)) is None:
-        Folder(path).parent.write_json(Folder(path).name, values)
+        folder, name = _apart(path)
+        folder.write_json(name, values)
         return
     files, where = there
     stream = files.create(where, True)
@@ -57,7 +56,8 @@ def write_json(spark: SparkSession, path: str, values: Mapping[str, Any]) -> Non
 def read_json(spark: SparkSession, path: str) -> dict[str, Any] | None:
     """Return what ``write_json`` wrote; None if it is not there, or not whole."""
     if (there := hadoop_files(spark, path)) is None:
-        return Folder(path).parent.read_json(Folder(path).name)
+        folder, name = _apart(path)
+        return folder.read_json(name)
     files, where = there
     if not files.exists(where):
         return None
@@ -75,7 +75,12 @@ def read_json(spark: SparkSession, path: str) -> dict[str, Any] | None:
 def modified(spark: SparkSession, path: str) -> float | None:
     """Return when a file was written, in seconds by the file system's own clock; None if it is not there."""
     if (there := hadoop_files(spark, path)) is None:
-        one = Folder(path)
-        return float(one.files.modified(one.path).timestamp()) if path_exists(spark, path) else None
+        folder, name = _apart(path)
+        return folder.files.modified(f"{folder.path}/{name}").timestamp() if folder.has(name) else None
     files, where = there
     return files.getFileStatus(where).getModificationTime() / 1000 if files.exists(where) else None
+
+
+def _apart(path: str) -> tuple[Folder, str]:
+    folder = Folder(path)
+    return folder.parent, folder.name
