@@ -34,6 +34,7 @@ from sparknlp_ft.commands import command, perform
 from sparknlp_ft.config import Config, DataConfig, load_config
 from sparknlp_ft.errors import ConfigError, LaunchError, nearest
 from sparknlp_ft.progress import setup_logging
+from sparknlp_ft.steps.command import Option
 from sparknlp_ft.tasks.registry import all_tasks
 from sparknlp_ft.tracking.addresses import keep_config_secret
 
@@ -166,8 +167,14 @@ def _perform(name: str, spark: SparkSession | None, config: Given, settings: Map
     path, values = (None, config) if isinstance(config, Mapping) else (config, {})
     resolved = load_config(path, need_table=needs.needs_table, given=values, settings=settings_of(name, settings))
     keep_config_secret(resolved)
-    arguments = Namespace(config=None if path is None else str(path), overrides=[], **options)
+    given = {one.name: _left_out(one) for one in needs.options} | options
+    arguments = Namespace(config=None if path is None else str(path), overrides=[], **given)
     return perform(name, resolved, arguments, lambda: spark)
+
+
+def _left_out(option: Option) -> Any:
+    """Return what the command line gives where an option is left out."""
+    return option.settings.get("default", False if option.settings.get("action") == "store_true" else None)
 
 
 def _require_session(name: str, spark: object) -> None:

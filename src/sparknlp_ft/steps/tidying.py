@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sparknlp_ft.config import Config
+from sparknlp_ft.scoring.stages import DEAD_SECONDS
 from sparknlp_ft.snapshot.build import snapshots_folder
 from sparknlp_ft.storage import Folder
 from sparknlp_ft.training.leftovers import LOGGED, WORKING, left_in
@@ -54,8 +55,15 @@ def _snapshots(config: Config) -> Iterator[Spare]:
 def _scratch(config: Config) -> Iterator[Spare]:
     for folder in {Folder(config.data.root), snapshots_folder(config).parent}:
         for name in folder.names():
-            if _SCRATCH.fullmatch(name):
+            # A stage whose driver lives has a beat that was just written.
+            if _SCRATCH.fullmatch(name) and _seconds_since(folder / name, "beat.json") > DEAD_SECONDS:
                 yield _spare(folder / name, "left by a job that was killed")
+
+
+def _seconds_since(folder: Folder, name: str) -> float:
+    if not folder.has(name):
+        return float("inf")
+    return time.time() - float(folder.files.modified(f"{folder.path}/{name}").timestamp())
 
 
 def _spare(folder: Folder, what: str) -> Spare:

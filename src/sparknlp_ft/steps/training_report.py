@@ -10,6 +10,7 @@ from sparknlp_ft.findings.finding import Finding
 from sparknlp_ft.reports.blocks import Block, Cell, Chart, Facts, Line, Report, Table
 from sparknlp_ft.reports.quality import Quality, length_bars, quality_blocks, with_interval
 from sparknlp_ft.snapshot.manifest import Manifest
+from sparknlp_ft.steps.evaluation import Evaluation
 from sparknlp_ft.steps.gate import Verdict
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.steps.reporting import keep_report, lineage_block
@@ -54,18 +55,21 @@ def training_report(job: Job, run: Run, trained: Trained) -> Report:
 
 
 def verdict_blocks(verdict: Verdict) -> list[Block]:
-    """Return what the gate measured."""
+    """Return what the gate measured: the new model beside the cheap baselines and, on validation rows, the aliased model."""
     blocks: list[Block] = []
     for one in verdict.evaluations:
-        blocks += quality_blocks(_against_rival(one.quality(), verdict) if one is verdict.evaluations[0] else one.quality())
+        blocks += quality_blocks(_beside(one.quality(), one, verdict))
     return blocks
 
 
-def _against_rival(quality: Quality, verdict: Verdict) -> Quality:
-    """Add what the alias pointed at, of which the gate kept the deciding metric alone; the majority's are there in full."""
-    if quality.rivals and verdict.rival.endswith("baseline"):
-        return quality
-    return replace(quality, rivals={**quality.rivals, verdict.rival: {verdict.metric: verdict.rival_value}})
+def _beside(quality: Quality, one: Evaluation, verdict: Verdict) -> Quality:
+    """Add the baselines that were fitted, and what of other models the gate kept: the deciding metric on validation rows."""
+    on_validation = one is verdict.evaluations[0]
+    fitted = {entry.name: entry.validation if on_validation else entry.test for entry in verdict.baselines if entry.error is None}
+    models = {rival.name: {verdict.metric: rival.value} for rival in verdict.rivals if on_validation and not rival.is_baseline}
+    # Where baselines were fitted, the constant answer is one of them.
+    rest = {} if fitted else quality.rivals
+    return replace(quality, rivals={**{name: metrics for name, metrics in fitted.items() if metrics}, **rest, **models})
 
 
 def _said(job: Job, trained: Trained) -> Iterator[str]:
@@ -90,7 +94,7 @@ def _quality(trained: Trained) -> list[Block]:
     verdict, blocks = trained.verdict, list[Block]()
     for one in reversed(verdict.evaluations):
         quality = one.quality(trained.manifest.statistics)
-        found = quality_blocks(_against_rival(quality, verdict) if one is verdict.evaluations[0] else quality)
+        found = quality_blocks(_beside(quality, one, verdict))
         # Labels and confusions are told once: of test rows where there are any.
         blocks += found if not blocks else found[:1]
     return blocks
@@ -111,7 +115,7 @@ def _curves(result: TrainResult) -> list[Block]:
 
 
 def _work(config: Config, result: TrainResult) -> Facts:
-    rows = {
+    rows: dict[str, object] = {
         "ranks": result.ranks,
         "device": result.device,
         "precision": result.precision,
@@ -122,6 +126,8 @@ def _work(config: Config, result: TrainResult) -> Facts:
         "rows per second, in steps": result.train_rows_per_second,
         "share of parameters trained": result.trained_share,
     }
+    if error := result.calibration:
+        rows |= {"calibration error as trained": error["ece_before"], "with its temperature": error["ece_after"]}
     return Facts.of("Work", rows)
 
 
