@@ -46,7 +46,19 @@ class TrackingConfig(Section):
     experiment: str = "sparknlp_ft"
     model_name: str | None = Field(None, description="Registered name; default: TASK-TABLE.")
     alias: str = "champion"
+    gate: Literal["baseline", "alias"] = Field(
+        "baseline",
+        description="What a new model must beat on the validation rows for the alias to move. baseline: the task's cheap baseline, fitted "
+        "on the same train rows, and the aliased model; alias: the aliased model alone, and the first model the most frequent answer.",
+    )
     min_gain: float = Field(0.0, ge=0, description="How much better than the aliased model a new one must be.")
+    min_confidence: float = Field(
+        0.8,
+        ge=0,
+        lt=1,
+        description="In what share of draws of the validation rows (with replacement, the same rows for both) it must be better than each "
+        "of them; 0: to be better on the rows as they are is enough.",
+    )
     tensorboard: str | None = Field(None, description="Folder for TensorBoard event files of training, beside MLflow's metrics.")
     notify: str | None = Field(
         None,
@@ -102,6 +114,13 @@ class ScoreConfig(Section):
     partitions: int | None = Field(None, ge=1, description="Parallel scoring tasks; default: from the cluster's slots and the row count.")
     max_error_fraction: float = Field(0.1, ge=0, le=1, description="The job fails when a larger share of rows has status 'error'.")
     retry_errors: bool = Field(False, description="Score rows in error again.")
+    on_deleted: Literal["keep", "mark", "delete"] = Field(
+        "keep", description="Predictions of rows that are no longer in the source: kept, marked by status 'deleted', or deleted."
+    )
+    by_source: bool = Field(
+        False,
+        description="Several tables share score.output: a prediction's source_table is part of its key. Else a second table is refused.",
+    )
     allow_code: bool = Field(
         False, description="Run the functions that a packaged model brings (package.processing), on every worker. Look at the file first."
     )

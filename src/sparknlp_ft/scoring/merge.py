@@ -1,11 +1,13 @@
 """From scores to the predictions table: staged, checked, merged by key, checked again.
 
-The write of the stage is the only consumer of the scoring UDF: everything after reads the stage.
+The write of the stage is the only consumer of the scoring UDF: everything after reads the stage. So a merge that loses against
+another writer is tried again with the same scores.
 """
 
 from __future__ import annotations
 
-import uuid
+import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,28 +15,25 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from sparknlp_ft.errors import DataError
-from sparknlp_ft.scoring.rows import EMPTY, ERROR, OK
-from sparknlp_ft.tables.delta import TableRef, create, delete_folder, delta_table
+from sparknlp_ft.errors import DataError, shown
+from sparknlp_ft.progress import log
+from sparknlp_ft.scoring.rows import DELETED, EMPTY, ERROR, OK
+from sparknlp_ft.scoring.stages import Stage
+from sparknlp_ft.tables.delta import TableRef, create, delta_table, exists, latest_version
 from sparknlp_ft.tables.names import column, quoted
 
 if TYPE_CHECKING:
+    from delta.tables import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
 #: With deletion vectors a merge of few rows marks the old ones instead of copying the files they are in.
 PROPERTIES = {"delta.enableDeletionVectors": "true"}
 
+#: Seconds before each further try of a merge that lost against another writer; up to half as much again is added by chance.
+WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 #: Characters that Delta takes in column names only where columns are mapped.
 _MAPPED = set(" ,;{}()\n\t=")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Scores of one run, written beside the table they are for."""
-
-    run: str  #: unique; also the id of the merge's transaction
-    path: str
 
 
 @dataclass(frozen=True)
@@ -46,22 +45,30 @@ class StageCounts:
     empty: int
     error: int
     truncated: int
+    deleted: int = 0  #: Keys that are no longer in the source, among ``rows``.
 
 
-@contextmanager
-def stage_beside(spark: SparkSession, output: TableRef, root: str) -> Iterator[Stage]:
-    """Name a stage's folder, and delete it in the end, whatever happens.
+@dataclass(frozen=True)
+class Merging:
+    """How a stage is merged.
 
-    It lies beside a table given by path; for a table by name, whose folder belongs to the catalog, under ``data.root``.
-    A driver that is killed leaves its stage behind: a folder that nothing reads again.
+    Attributes:
+        keys: Columns that tell the rows of the table apart.
+        rows: Rows in the stage.
+        in_place: Whether the columns are added to the source table: then rows are updated, and none is inserted.
+        known: Version of the table that the stage was made for; None: there was no table.
+        prefix: Of the prediction columns.
+        gone: Whether staged keys that are no longer in the source are to ``mark`` or to ``delete``; ``keep``: there are none.
+        note: Written into the commit.
     """
-    run = uuid.uuid4().hex
-    parent = output.value if output.kind == "path" else f"{root.rstrip('/')}/{output.value.replace('`', '')}"
-    stage = Stage(run, f"{parent}__scoring_{run[:12]}")
-    try:
-        yield stage
-    finally:
-        delete_folder(spark, stage.path)
+
+    keys: tuple[str, ...]
+    rows: int
+    in_place: bool = False
+    known: int | None = None
+    prefix: str = ""
+    gone: str = "keep"
+    note: str = ""
 
 
 def write_stage(scored: DataFrame, stage: Stage) -> None:
@@ -85,7 +92,7 @@ def check_stage(staged: DataFrame, keys: Sequence[str], *, expected: int, prefix
         F.count("*").alias("rows"),
         F.count_if(null).alias("null"),
         F.count_if(column(f"{prefix}truncated")).alias("truncated"),
-        *[F.count_if(status == value).alias(value) for value in (OK, EMPTY, ERROR)],
+        *[F.count_if(status == value).alias(value) for value in (OK, EMPTY, ERROR, DELETED)],
     ).first()
     different = staged.select(*map(column, keys)).distinct().count()
     assert found is not None
@@ -94,65 +101,142 @@ def check_stage(staged: DataFrame, keys: Sequence[str], *, expected: int, prefix
             f"{expected} rows were to be scored, and the stage holds {found['rows']} rows with {different} different keys, "
             f"{found['null']} of them NULL; nothing was merged"
         )
-    return StageCounts(found["rows"], found[OK], found[EMPTY], found[ERROR], found["truncated"])
+    return StageCounts(found["rows"], found[OK], found[EMPTY], found[ERROR], found["truncated"], found[DELETED])
 
 
-def refuse_many_errors(staged: DataFrame, counts: StageCounts, most: float, *, prefix: str = "") -> None:
+def refuse_many_errors(staged: DataFrame, counts: StageCounts, most: float, *, prefix: str = "", before: int = 0) -> None:
     """Stop before the merge if too large a share of rows is in error.
+
+    Args:
+        staged: The stage.
+        counts: Of its rows.
+        most: The largest share that is let through.
+        prefix: Of the prediction columns.
+        before: So many of the rows were in error before; they do not count.
 
     Raises:
         DataError: Says how many, and the most frequent errors.
     """
-    if not counts.error or counts.error <= most * counts.rows:
+    rows = counts.rows - counts.deleted
+    if counts.error - before <= most * rows:
         return
     errors = staged.where(column(f"{prefix}status") == ERROR).groupBy(column(f"{prefix}error").alias("error")).count()
     top = errors.orderBy(F.desc("count"), "error").limit(3).collect()
     listed = "; ".join(f"{row['count']} × {row['error']}" for row in top)
     raise DataError(
-        f"{counts.error} of {counts.rows} rows could not be scored, more than score.max_error_fraction={most} allows; nothing was merged. "
+        f"{counts.error} of {rows} rows could not be scored, more than score.max_error_fraction={most} allows; nothing was merged. "
         f"Most frequent: {listed}. Mend the rows or the model, or raise score.max_error_fraction."
     )
 
 
 def create_empty(spark: SparkSession, output: TableRef, staged: DataFrame) -> None:
-    """Make the predictions table, with the stage's columns and deletion vectors, and no row."""
-    create(staged.limit(0), output, properties=PROPERTIES | _mapping(staged))
+    """Make the predictions table, with the stage's columns and deletion vectors, and no row; one made meanwhile serves as well."""
+    try:
+        create(staged.limit(0), output, properties=PROPERTIES | _mapping(staged))
+    except Exception:
+        if not exists(spark, output):
+            raise
+        log.info("%s was made meanwhile; merging into it", output.display)
 
 
-def merge_stage(spark: SparkSession, output: TableRef, stage: Stage, *, keys: Sequence[str], rows: int, in_place: bool) -> int:
+def merge_stage(spark: SparkSession, output: TableRef, stage: Stage, merging: Merging) -> int:
     """Merge the stage by key into the table; returns the version this made.
+
+    A merge that loses against another writer is tried again, with waits of half a minute in all: its transaction id makes that
+    safe. If all tries are lost, the stage is kept for the next run.
 
     Args:
         spark: The session.
         output: Predictions table, or the source itself.
         stage: A stage that ``check_stage`` has passed.
-        keys: Key columns.
-        rows: Rows in the stage.
-        in_place: Whether the columns are added to the source table: then rows are updated, and none is inserted.
+        merging: How.
 
     Raises:
         ValueError: The stage is empty: merging it would be a mistake, as Delta may commit all the same.
-        DataError: Rows of the source have vanished since they were read.
+        DataError: Rows of the source have vanished since they were read, other writers never let it through, or one of them has
+            written rows under the same keys.
         RuntimeError: Delta did not merge as many rows as were staged.
     """
-    if rows < 1:
+    if merging.rows < 1:
         raise ValueError("an empty stage is not merged")
+    for wait in (*WAITS, None):
+        try:
+            return _merge_once(spark, output, stage, merging)
+        except Exception as error:
+            if not is_conflict(error):
+                raise
+            reason = _condition(error)
+            if wait is None:
+                raise DataError(
+                    f"other writers changed {output.display!r} in each of {len(WAITS) + 1} tries to merge ({reason}); the scores are kept "
+                    f"in {stage.folder!r}, and the same command, run again, merges them without scoring anew"
+                ) from error
+        log.warning("another writer changed %s (%s); merging again in %.1f s", output.display, reason, wait)
+        time.sleep(wait * (1 + random.random() / 2))  # backs off: two that lost together are not to meet again
+    raise AssertionError("the last try returns or raises")
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether Delta says that another writer was faster."""
+    from delta import exceptions
+
+    # Each stands for itself: the one that is called their base is none.
+    kinds = tuple(getattr(exceptions, name) for name in exceptions.__all__)
+    return isinstance(error, kinds) or _condition(error).startswith("DELTA_CONCURRENT_")
+
+
+def _condition(error: BaseException) -> str:
+    name = getattr(error, "getCondition", lambda: None)()
+    return str(name or next((word for word in str(error).split() if "DELTA_" in word), type(error).__name__)).strip("[].:")
+
+
+def _merge_once(spark: SparkSession, output: TableRef, stage: Stage, merging: Merging) -> int:
     staged = read_stage(spark, stage)
-    same = " AND ".join(f"t.{quoted(key)} <=> s.{quoted(key)}" for key in keys)
-    merge = delta_table(spark, output).alias("t").merge(staged.alias("s"), same).withSchemaEvolution()
-    if in_place:
-        merge = merge.whenMatchedUpdate(set={quoted(name): f"s.{quoted(name)}" for name in staged.columns if name not in keys})
-    else:
-        merge = merge.whenMatchedUpdateAll().whenNotMatchedInsertAll()
+    if latest_version(spark, output) != merging.known:
+        _refuse_doubled(spark, output, staged, merging)
     # The transaction id makes Delta skip this merge if it was committed already, silently; it must not outlive the statement.
     once = {
         "spark.databricks.delta.write.txnAppId": f"sparknlp_ft-{stage.run}",
         "spark.databricks.delta.write.txnVersion": "1",
-        "spark.databricks.delta.commitInfo.userMetadata": f"sparknlp_ft-{stage.run}",
+        "spark.databricks.delta.commitInfo.userMetadata": merging.note or f"sparknlp_ft-{stage.run}",
     }
     with session_settings(spark, once):
-        merge.execute()
-    return _check_merged(spark, output, stage, rows=rows, in_place=in_place)
+        _clauses(delta_table(spark, output), staged, merging).execute()
+    return _check_merged(spark, output, stage, merging)
+
+
+def _clauses(table: DeltaTable, staged: DataFrame, merging: Merging):  # type: ignore[no-untyped-def]  # Delta's builder has no stub
+    same = " AND ".join(f"t.{quoted(key)} <=> s.{quoted(key)}" for key in merging.keys)
+    merge = table.alias("t").merge(staged.alias("s"), same).withSchemaEvolution()
+    if merging.in_place:
+        values = {quoted(name): f"s.{quoted(name)}" for name in staged.columns if name not in merging.keys}
+        return merge.whenMatchedUpdate(set=values)
+    status = quoted(f"{merging.prefix}status")
+    gone = f"s.{status} = '{DELETED}'"
+    if merging.gone == "delete":
+        merge = merge.whenMatchedDelete(gone)
+    elif merging.gone == "mark":
+        merge = merge.whenMatchedUpdate(gone, {status: f"s.{status}"})
+    # Of a row that left, no prediction is made where another writer has deleted it meanwhile.
+    return merge.whenMatchedUpdateAll().whenNotMatchedInsertAll(None if merging.gone == "keep" else f"NOT ({gone})")
+
+
+def _refuse_doubled(spark: SparkSession, output: TableRef, staged: DataFrame, merging: Merging) -> None:
+    """Look for rows that another writer has added under a staged key since the keys were proved."""
+    keys = list(map(column, merging.keys))
+    now = delta_table(spark, output).toDF()
+    if any(key not in now.columns for key in merging.keys):
+        return
+    mine = [key.alias(f"_key_{i}") for i, key in enumerate(keys)]
+    same = [key.eqNullSafe(F.col(f"_key_{i}")) for i, key in enumerate(keys)]
+    groups = now.join(staged.select(*mine), on=same, how="left_semi").groupBy(*keys).agg(F.count(F.lit(1)).alias("_rows"))
+    doubled = groups.where(F.col("_rows") > 1).limit(5).collect()
+    if doubled:
+        examples = shown([row[0] if len(keys) == 1 else tuple(row[:-1]) for row in doubled])
+        raise DataError(
+            f"another writer has added rows to {output.display!r} under keys that were there already, for example {examples}; nothing was "
+            "merged. Remove the doubled rows, and see to it that nobody else writes there"
+        )
 
 
 @contextmanager
@@ -176,14 +260,14 @@ def _mapping(df: DataFrame) -> dict[str, str]:
     return {"delta.columnMapping.mode": "name"} if any(_MAPPED & set(name) for name in df.columns) else {}
 
 
-def _check_merged(spark: SparkSession, output: TableRef, stage: Stage, *, rows: int, in_place: bool) -> int:
-    mine = F.col("userMetadata") == f"sparknlp_ft-{stage.run}"
+def _check_merged(spark: SparkSession, output: TableRef, stage: Stage, merging: Merging) -> int:
+    mine, rows = F.col("userMetadata").contains(stage.run), merging.rows
     commit = delta_table(spark, output).history(100).where(mine).select("version", "operationMetrics").first()
     if commit is None:
         raise RuntimeError(f"the merge of {rows} rows into {output.display!r} left no commit; look at its history before scoring again")
     metrics = commit["operationMetrics"]
-    merged = int(metrics.get("numTargetRowsUpdated", 0)) + int(metrics.get("numTargetRowsInserted", 0))
-    if in_place and merged < rows:
+    merged = sum(int(metrics.get(f"numTargetRows{what}", 0)) for what in ("Updated", "Inserted", "Deleted"))
+    if merging.in_place and merged < rows:
         raise DataError(f"{rows - merged} of {rows} rows vanished from {output.display!r} while they were scored; the others were merged")
     if merged != rows:
         raise RuntimeError(f"{rows} rows were staged, and {merged} merged into {output.display!r} in version {commit['version']}")

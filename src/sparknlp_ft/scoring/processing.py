@@ -22,6 +22,7 @@ from sparknlp_ft.errors import ConfigError, UserError, nearest, shown
 from sparknlp_ft.identity import fingerprint
 from sparknlp_ft.scoring import ddl
 from sparknlp_ft.scoring.engine import Engine
+from sparknlp_ft.scoring.faults import Doubt
 from sparknlp_ft.scoring.halving import by_halves, spread
 from sparknlp_ft.scoring.rows import ERROR, ERROR_CHARS, OK, STATUS_FIELDS, described, present_texts, score_rows
 
@@ -203,7 +204,11 @@ def _called(name: str, function: Function, *frames: pd.DataFrame) -> pd.DataFram
 
 
 def _guarded(call: Function, name: str, *frames: pd.DataFrame) -> tuple[pd.DataFrame, dict[Any, str]]:
-    """Return what a function makes of the rows that it can take, under their index, and the errors of the others."""
+    """Return what a function makes of the rows that it can take, under their index, and the errors of the others.
+
+    Raises:
+        MachineFault: The machine fails on whatever row.
+    """
     errors: dict[Any, str] = {}
 
     def at_fault(row: int, error: Exception) -> pd.DataFrame:
@@ -211,7 +216,12 @@ def _guarded(call: Function, name: str, *frames: pd.DataFrame) -> tuple[pd.DataF
         errors[frames[0].index[row]] = message[:ERROR_CHARS]
         return frames[-1][:0]
 
-    parts = by_halves(len(frames[0]), lambda rows: call(*[frame.iloc[rows] for frame in frames]), at_fault)
+    def attempt(rows: slice) -> pd.DataFrame:
+        return call(*[frame.iloc[rows] for frame in frames])
+
+    # Of a user's function no text is known to be good.
+    doubt = Doubt(lambda row: attempt(slice(row, row + 1)), list(frames[0].itertuples(index=False, name=None)))
+    parts = by_halves(len(frames[0]), attempt, at_fault, doubt)
     kept = [part for part in parts if len(part)]
     return pd.concat(kept) if kept else frames[-1][:0], errors
 

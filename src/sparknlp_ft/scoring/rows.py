@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sparknlp_ft.scoring.engine import Engine, Scored
+from sparknlp_ft.scoring.faults import Doubt
 from sparknlp_ft.scoring.halving import by_halves, spread
 from sparknlp_ft.tasks import Rows
 
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 OK, EMPTY, ERROR = "ok", "empty", "error"
+#: Of a prediction whose row is no longer in the source, where ``score.on_deleted`` speaks of such.
+DELETED = "deleted"
 
 #: What every scored row carries beside its prediction, as Spark DDL.
 STATUS_FIELDS = "status string, error string, truncated boolean"
 
 #: Longest error text kept: enough to say what failed, too short to carry a row's text into a table of errors.
 ERROR_CHARS = 300
+
+#: A text for every model, where none of the rows has passed yet.
+PROBE = "a text"
 
 MENDED = "bytes that are not valid UTF-8 were replaced"
 
@@ -74,6 +80,9 @@ def score_rows(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: S
     Returns:
         The task's prediction columns, ``status``, ``error`` and ``truncated``; one row per row, order kept. Prediction
         columns are None where status is not 'ok'.
+
+    Raises:
+        MachineFault: The rows are not at fault for what went wrong.
     """
     return judge(engine, texts, rows=rows).frame()
 
@@ -117,20 +126,27 @@ def _guarded(engine: Engine, columns: list[list[str]], seeds: list[int] | None) 
     """Return results of all rows and each row's error.
 
     A row at fault has a part of its own, whose ``results`` is an object array that holds None.
+
+    Raises:
+        MachineFault: No row is: the machine fails, or the model on it.
     """
+    good = [[PROBE] for _ in columns]
 
     def attempt(rows: slice) -> tuple[Scored, str | None]:
         texts = [column[rows] for column in columns]
         scored = engine.predict(texts[0], *texts[1:], rows=seeds and seeds[rows])
         if len(scored.results) != len(texts[0]):
             raise RuntimeError(f"the engine returned {len(scored.results)} rows for {len(texts[0])} texts")
+        good[:] = [column[:1] for column in texts]
         return scored, None
 
     def at_fault(row: int, error: Exception) -> tuple[Scored, str | None]:
         nothing = np.full(1, None, dtype=object)
         return Scored(nothing, np.zeros(1, bool), np.zeros(1, np.int64), [_NO_OFFSETS]), described(error)
 
-    parts = by_halves(len(columns[0]), attempt, at_fault)
+    rows = list(zip(*columns, strict=True))
+    doubt = Doubt(lambda row: attempt(slice(row, row + 1)), rows, lambda: engine.predict(*good))
+    parts = by_halves(len(rows), attempt, at_fault, doubt)
     errors = [one for scored, error in parts for one in ([error] if error is not None else _not_finite(scored.results))]
     return [scored for scored, _ in parts], errors
 

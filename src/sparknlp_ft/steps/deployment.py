@@ -17,6 +17,7 @@ from sparknlp_ft.identity import fingerprint, of_model
 from sparknlp_ft.scoring.columns import Model, Output, output_of
 from sparknlp_ft.scoring.engines.settings import FLOAT32, PRECISIONS
 from sparknlp_ft.scoring.udf import scoring_udf
+from sparknlp_ft.sessions import add_archive, application
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.storage import scratch_of_process
 from sparknlp_ft.tables.session import is_local
@@ -117,7 +118,7 @@ def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
     """Return a function that says, on a worker, where the model's folder is; other machines get it through Spark, once."""
     if is_local(spark):
         return partial(str, folder)
-    name = f"model-{fingerprint([spark.sparkContext.applicationId, key], length=16)}"
+    name = f"model-{fingerprint([application(spark), key], length=16)}"
     # Kept while the process lives: an executor that comes up late still asks for what was added.
     archive = f"{scratch_of_process('archives')}/{name}.tar"
     if not Path(archive).exists():
@@ -125,7 +126,7 @@ def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
         with tarfile.open(archive, "w") as tar:
             for child in sorted(folder.iterdir()):
                 tar.add(child, arcname=child.name)
-        spark.sparkContext.addArchive(f"{archive}#{name}")
+        add_archive(spark, archive, name)
     return partial(_shipped, name)
 
 

@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from sparknlp_ft.errors import DataError, nearest
+from sparknlp_ft.sessions import delta_snapshot
 from sparknlp_ft.storage import is_url
+from sparknlp_ft.tables.files import delete_folder, listing, path_exists
 from sparknlp_ft.tables.names import quoted
 
 if TYPE_CHECKING:
@@ -97,9 +99,9 @@ def exists(spark: SparkSession, ref: TableRef) -> bool:
     """
     if ref.kind == "name":
         return _name_exists(spark, ref)
-    if _path_exists(spark, f"{ref.value}/_delta_log"):
+    if path_exists(spark, f"{ref.value}/_delta_log"):
         return True
-    if found := _listing(spark, ref.value):
+    if found := listing(spark, ref.value):
         raise DataError(
             f"{ref.value!r} is there but is not a Delta table (it holds {found[0]!r}); "
             "give another data.table, or read these files with data.sources and `sparknlp-ft ingest`"
@@ -165,14 +167,14 @@ def latest_version(spark: SparkSession, ref: TableRef) -> int:
     return _identity(spark, ref)[0]
 
 
-def create(df: DataFrame, ref: TableRef, *, properties: Mapping[str, str] | None = None, mode: str = "errorifexists") -> None:
+def create(df: DataFrame, ref: TableRef, *, properties: Mapping[str, str] | None = None, mode: str = "error") -> None:
     """Write a table in one commit; nothing stays behind when the first write of a table fails.
 
     Args:
         df: The rows.
         ref: Where to.
         properties: Table properties such as ``delta.enableDeletionVectors``; they count when the table is made.
-        mode: ``errorifexists``, or ``overwrite`` for a new version with this schema.
+        mode: ``error`` if there is one, or ``overwrite`` for a new version with this schema.
     """
     spark = df.sparkSession
     there = exists(spark, ref)
@@ -186,35 +188,23 @@ def create(df: DataFrame, ref: TableRef, *, properties: Mapping[str, str] | None
         else:
             writer.saveAsTable(ref.value)
     except BaseException:
-        if not there and ref.kind == "path" and not _has_commit(spark, ref.value):
+        if not there and ref.kind == "path" and not has_commit(spark, ref.value):
             delete_folder(spark, ref.value)
         raise
-
-
-def delete_folder(spark: SparkSession, path: str) -> None:
-    """Delete a folder and all that is in it, on whichever file system it lies."""
-    files, where = _filesystem(spark, path)
-    files.delete(where, True)
 
 
 def _identity(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
     """Return latest version and id of a table.
 
-    Open-source Delta is asked for its snapshot at once; the public way, which other builds of Delta have as well, reads the
-    table's whole state (5 s in a session that has just started).
+    Open-source Delta is asked for its snapshot at once; others in the public way, see ``sessions.delta_snapshot``.
     """
-    from py4j.java_gateway import JavaClass
     from pyspark.errors import AnalysisException
 
-    jvm: Any = spark.sparkContext._jvm
-    log = jvm.org.apache.spark.sql.delta.DeltaLog
-    if ref.kind == "path" and isinstance(log, JavaClass):
-        snapshot = log.forTableWithSnapshot(spark._jsparkSession, jvm.org.apache.hadoop.fs.Path(ref.value))._2()
-        version, table_id = int(snapshot.version()), str(snapshot.metadata().id())
+    if ref.kind == "path" and (found := delta_snapshot(spark, ref.value)) is not None:
+        version, table_id = found
     else:
         try:
-            table = delta_table(spark, ref)
-            version, table_id = table.history(1).collect()[0]["version"], table.detail().collect()[0]["id"]
+            version, table_id = _identity_in_public(spark, ref)
         except AnalysisException as error:
             if error.getCondition() not in {"DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_ONLY_OPERATION"}:
                 raise
@@ -222,6 +212,11 @@ def _identity(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
     if version < 0:
         raise _not_delta(ref)
     return version, table_id
+
+
+def _identity_in_public(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
+    table = delta_table(spark, ref)
+    return table.history(1).collect()[0]["version"], table.detail().collect()[0]["id"]
 
 
 def _not_delta(ref: TableRef) -> DataError:
@@ -234,7 +229,7 @@ def _check_old_version(spark: SparkSession, pinned: Pinned, latest: int) -> None
         raise DataError(f"table {pinned.ref.display!r} has no version {pinned.version}; its versions go up to {latest}")
     old = read(spark, pinned).inputFiles()
     now = set(read(spark, Pinned(pinned.ref, pinned.table_id, latest)).inputFiles())
-    if any(not _path_exists(spark, path) for path in old if path not in now):
+    if any(not path_exists(spark, path) for path in old if path not in now):
         raise _vacuumed(pinned)
 
 
@@ -271,27 +266,10 @@ def _nearest_sibling(spark: SparkSession, ref: TableRef) -> str:
         schema, name = ref.value.rsplit(".", 1)
         return nearest(name.strip("`"), [table.name for table in spark.catalog.listTables(schema)])
     parent, name = ref.value.rsplit("/", 1)
-    tables = [other for other in _listing(spark, parent) if _path_exists(spark, f"{parent}/{other}/_delta_log")]
+    tables = [other for other in listing(spark, parent) if path_exists(spark, f"{parent}/{other}/_delta_log")]
     return nearest(name, tables) or (f" Tables beside it: {', '.join(tables[:8])}." if tables else "")
 
 
-def _filesystem(spark: SparkSession, path: str) -> tuple[Any, Any]:
-    jvm = spark.sparkContext._jvm
-    assert jvm is not None
-    where = jvm.org.apache.hadoop.fs.Path(path)
-    return where.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), where
-
-
-def _path_exists(spark: SparkSession, path: str) -> bool:
-    files, where = _filesystem(spark, path)
-    return bool(files.exists(where))
-
-
-def _listing(spark: SparkSession, path: str) -> list[str]:
-    """Return the sorted names in a folder (the name itself for a file); empty if there is none."""
-    files, where = _filesystem(spark, path)
-    return sorted(status.getPath().getName() for status in files.listStatus(where)) if files.exists(where) else []
-
-
-def _has_commit(spark: SparkSession, path: str) -> bool:
-    return any(name.endswith(".json") for name in _listing(spark, f"{path}/_delta_log"))
+def has_commit(spark: SparkSession, path: str) -> bool:
+    """Whether a Delta table in a folder has a version that can be read."""
+    return any(name.endswith(".json") for name in listing(spark, f"{path}/_delta_log"))

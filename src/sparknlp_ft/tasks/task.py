@@ -225,6 +225,10 @@ class Task(ABC):
     def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
         """Return every metric of the family by name, higher is better except ``loss``."""
 
+    def row_scores(self, outcomes: Outcomes, metric: str) -> np.ndarray | None:
+        """Return what the metric is the mean of, a value per row; None if it is no mean over rows, or an error."""
+        return None
+
     def metric_names(self, labels: Sequence[str] = ()) -> list[str]:
         """Return the metrics of predictions, sorted, as they are seen from two made-up rows: some are of two labels alone."""
         names = labels if len(labels) > 1 else ("a", "b")

@@ -17,7 +17,6 @@ from tests.spark.scoring.conftest import Lake
 def test_an_engine_is_measured_chosen_and_told(
     lake: Lake, support: Callable[[int], list[tuple]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pytest.importorskip("openvino")
     monkeypatch.setattr(engines, "MEASURED_FROM", 10)
     monkeypatch.setattr(choice, "EXPORTED_FROM", 10)
     lake.write("support", support(60))

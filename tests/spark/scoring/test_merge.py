@@ -16,7 +16,8 @@ from sparknlp_ft.errors import DataError
 from sparknlp_ft.scoring.columns import Output
 from sparknlp_ft.scoring.engine import Scored
 from sparknlp_ft.scoring.incremental import SCORED, partitions_for, with_scores
-from sparknlp_ft.scoring.merge import Stage, check_stage, create_empty, merge_stage, refuse_many_errors, stage_beside, write_stage
+from sparknlp_ft.scoring.merge import Merging, check_stage, create_empty, merge_stage, refuse_many_errors, write_stage
+from sparknlp_ft.scoring.stages import Stage, stage_beside
 from sparknlp_ft.scoring.udf import scoring_udf
 from sparknlp_ft.tables.contracts import Roles
 from sparknlp_ft.tables.delta import TableRef, exists, latest_version
@@ -67,7 +68,7 @@ def scored_with_recorder(lake: Lake, texts: list[str | None], partitions: int) -
 def test_each_row_is_scored_once_by_one_engine_per_worker(lake: Lake) -> None:
     texts: list[str | None] = [f"text {i}" for i in range(200)]
     scored, notes = scored_with_recorder(lake, texts, partitions=8)
-    with stage_beside(lake.spark, TableRef.parse("out", str(lake.root)), str(lake.root)) as stage:
+    with stage_beside(lake.spark, TableRef.parse("out", str(lake.root)), str(lake.root), {}) as stage:
         write_stage(scored.select("id", F.col(SCORED)["status"].alias("status"), F.col(SCORED)["truncated"].alias("truncated")), stage)
         seen = sorted(line for file in notes.glob("rows-*") for line in file.read_text().splitlines())
         assert seen == sorted(str(text) for text in texts)
@@ -108,11 +109,11 @@ def test_merge_adds_and_updates_by_key_once(lake: Lake) -> None:
     output = TableRef.parse("out", str(lake.root))
     first, second = stage_of(lake, "one", range(10)), stage_of(lake, "two", range(5, 15), "new")
     create_empty(lake.spark, output, lake.spark.read.format("delta").load(first.path))
-    assert merge_stage(lake.spark, output, first, keys=["id"], rows=10, in_place=False) == 1
-    assert merge_stage(lake.spark, output, second, keys=["id"], rows=10, in_place=False) == 2
+    assert merge_stage(lake.spark, output, first, Merging(("id",), 10)) == 1
+    assert merge_stage(lake.spark, output, second, Merging(("id",), 10)) == 2
     assert lake.read("out").where("error = 'new'").count() == 10 and lake.read("out").count() == 15
     # The same stage again: Delta skips it, and the commit that is found is the first.
-    assert merge_stage(lake.spark, output, second, keys=["id"], rows=10, in_place=False) == 2
+    assert merge_stage(lake.spark, output, second, Merging(("id",), 10)) == 2
     assert latest_version(lake.spark, output) == 2
 
 
@@ -120,7 +121,7 @@ def test_an_empty_stage_never_reaches_the_merge(lake: Lake) -> None:
     output, stage = TableRef.parse("out", str(lake.root)), stage_of(lake, "none", range(0))
     create_empty(lake.spark, output, lake.spark.read.format("delta").load(stage.path))
     with pytest.raises(ValueError, match="empty stage"):
-        merge_stage(lake.spark, output, stage, keys=["id"], rows=0, in_place=False)
+        merge_stage(lake.spark, output, stage, Merging(("id",), 0))
     assert latest_version(lake.spark, output) == 0
 
 
@@ -128,11 +129,11 @@ def test_a_merge_that_does_not_add_up_is_an_error(lake: Lake) -> None:
     output, stage = TableRef.parse("out", str(lake.root)), stage_of(lake, "few", range(3))
     create_empty(lake.spark, output, lake.spark.read.format("delta").load(stage.path))
     with pytest.raises(RuntimeError, match="4 rows were staged, and 3 merged"):
-        merge_stage(lake.spark, output, stage, keys=["id"], rows=4, in_place=False)
+        merge_stage(lake.spark, output, stage, Merging(("id",), 4))
 
 
 def test_a_stage_is_deleted_when_the_job_fails(lake: Lake) -> None:
-    with pytest.raises(KeyError), stage_beside(lake.spark, TableRef.parse("out", str(lake.root)), str(lake.root)) as stage:
+    with pytest.raises(KeyError), stage_beside(lake.spark, TableRef.parse("out", str(lake.root)), str(lake.root), {}) as stage:
         write_stage(lake.spark.createDataFrame([(1, "ok", None, False)], SCHEMA), stage)
         raise KeyError("no")
     assert not Path(stage.path).exists()

@@ -35,7 +35,6 @@ def rows_of(folder: Path, columns: list[list[str | None]], **settings: object) -
     [("openvino", "classification"), ("openvino", "token_classification"), ("onnx", "classification"), ("onnx", "question_answering")],
 )
 def test_an_exported_model_scores_as_torch_does(tmp_path: Path, engine: str, name: str) -> None:
-    pytest.importorskip(PACKAGES[engine])
     folder = tiny_trained_dir(tmp_path, name, () if name == "question_answering" else LABELS)
     columns = [TEXTS] if name != "question_answering" else [TEXTS[::-1], TEXTS]
     usual, found = (rows_of(folder, columns, engine=one, precision="float32") for one in ("torch", engine))
@@ -52,7 +51,6 @@ def test_an_exported_model_scores_as_torch_does(tmp_path: Path, engine: str, nam
 
 
 def test_a_model_is_exported_once(tmp_path: Path, own_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("openvino")
     folder = tiny_trained_dir(tmp_path, "classification", LABELS)
     first = rows_of(folder, [TEXTS], engine="openvino", precision="float32")
     assert sys.modules["openvino_telemetry"] is None, "nothing is told to anybody"
@@ -64,7 +62,6 @@ def test_a_model_is_exported_once(tmp_path: Path, own_exports: Path, monkeypatch
 
 @pytest.mark.parametrize("engine", PACKAGES)
 def test_int8_is_near_float32(tmp_path: Path, engine: str) -> None:
-    pytest.importorskip("nncf" if engine == "openvino" else PACKAGES[engine])
     folder = tiny_trained_dir(tmp_path, "classification", LABELS)
     calibration = [(text,) for text in TEXTS if text]
     usual = rows_of(folder, [TEXTS], precision="float32")
@@ -83,7 +80,6 @@ def test_a_missing_library_is_named(tmp_path: Path, engine: str, monkeypatch: py
 
 
 def test_what_is_written_token_by_token_needs_torch(tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
     folder = tiny_trained_dir(tmp_path, "summarization", arch="t5")
     with pytest.raises(ModelError, match="only torch does"):
         load_engine(folder, engine="openvino")

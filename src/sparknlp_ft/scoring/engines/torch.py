@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,8 @@ from sparknlp_ft.models.folder import LoadedModel, load_model
 from sparknlp_ft.scoring.engines.network import NetworkEngine
 from sparknlp_ft.scoring.engines.protocol import Batch
 from sparknlp_ft.scoring.engines.settings import Settings
+from sparknlp_ft.scoring.faults import within_memory
+from sparknlp_ft.tasks import Rows
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +34,16 @@ class TorchRuntime:
 
         # Results stay on the device until all batches are queued: a copy per batch would make a GPU wait for each.
         with torch.inference_mode():
-            parts = [self._forward(batch) for batch in batches]
+            parts = [self._fitting(batch) for batch in batches]
             return [part.float().cpu().numpy() for part in parts]
+
+    def _fitting(self, batch: Batch) -> torch.Tensor:
+        """Return the outputs of a batch, in as many passes as memory wants."""
+        import torch
+
+        arrays, rows = batch
+        passes = within_memory(np.arange(len(rows.windows)), lambda index: self._forward(_piece(arrays, rows, index)))
+        return passes[0][1] if len(passes) == 1 else torch.cat([output for _, output in passes])
 
     def _forward(self, batch: Batch) -> torch.Tensor:
         import torch
@@ -41,6 +51,14 @@ class TorchRuntime:
         arrays, rows = batch
         tensors = {name: torch.from_numpy(values).to(self.device) for name, values in arrays.items()}
         return self.model.task.read(self.model.task.forward(self.model.network, tensors, rows, self.model.setup, training=False))
+
+
+def _piece(arrays: Mapping[str, np.ndarray], rows: Rows, index: np.ndarray) -> Batch:
+    """Return the windows of a batch that are numbered ``index``, which follow each other."""
+    if len(index) == len(rows.windows):
+        return arrays, rows
+    some = slice(int(index[0]), int(index[-1]) + 1)
+    return {name: values[some] for name, values in arrays.items()}, Rows(rows.windows[some])
 
 
 class TorchEngine(NetworkEngine):

@@ -136,6 +136,10 @@ class QuestionAnswering(Task):
         about = "the sentence of the context that shares most words with the question"
         return (Method("nearest sentence", about, nearest_sentence),)
 
+    def row_scores(self, outcomes: Outcomes, metric: str) -> np.ndarray | None:
+        name = {"exact_match": "exact", "f1": "f1"}.get(metric)
+        return None if name is None or "margin" in outcomes else outcomes[name]
+
     def tune(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, Any]:
         """Choose how far "no answer" must lead the best answer: the margin with the best mean F1."""
         if not outcomes["may_be_none"].any():

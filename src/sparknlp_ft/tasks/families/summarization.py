@@ -107,6 +107,9 @@ class Summarization(Task):
     def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
         return {name: float(np.average(outcomes[name], weights=outcomes.get("weight"))) for name in MEASURES}
 
+    def row_scores(self, outcomes: Outcomes, metric: str) -> np.ndarray | None:
+        return outcomes.get(metric) if metric in MEASURES else None
+
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
         return pd.DataFrame({"summary": objects(_texts(results, setup))})
 

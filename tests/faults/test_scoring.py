@@ -1,0 +1,240 @@
+"""A scoring run is killed before each kind of change that it makes to the disk, and the command runs again: every key once.
+
+A file system under Spark writes down what a run creates, renames and deletes. "Killed" is a run for which it refuses every change
+from one event on, clean-up among them, as nothing of a dead process reaches the disk any more. One run is killed in earnest.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from delta.tables import DeltaTable
+from pyspark.sql import SparkSession
+
+from sparknlp_ft.scoring import merge, stages
+from sparknlp_ft.steps import staging
+from tests.spark.scoring.costless import config, label_of, run
+
+JAVA = Path(__file__).parent / "java" / "TracedFileSystem.java"
+EVERYTHING = 2**31 - 1
+BEFORE = {key: f"text {key}" for key in range(8)}
+AFTER = {key: f"text {key}" for key in range(2, 10)} | {3: "changed"}
+#: Rows that a run on BEFORE, and then one on AFTER, has to commit.
+NEW = {"first": 8, "second": 3}
+
+
+class Disk:
+    """The traced file system, and what lies on it."""
+
+    def __init__(self, spark: SparkSession, files: Any, root: Path) -> None:
+        self.spark, self.files, self.root = spark, files, root
+
+    def write(self, texts: dict[int, str], mode: str = "error") -> None:
+        rows = self.spark.createDataFrame(sorted(texts.items()), "id long, body string").coalesce(1)
+        rows.write.format("delta").mode(mode).save(str(self.root / "texts"))
+
+    def score(self, root: Path, *, events: int = EVERYTHING) -> list[str]:
+        """Score and return the events; with a number, the run is killed behind as many."""
+        self.files.begin(events)
+        try:
+            run(self.spark, config(f"traced://{root}", "texts"))
+        except Exception:
+            assert self.files.died(), "it failed for another reason"
+        finally:
+            done = list(self.files.events())
+            self.files.begin(EVERYTHING)
+            stages._OPEN.clear()
+        return done
+
+    def copy(self, name: str) -> Path:
+        """Return a copy of all tables; at a place of its own, so that Spark remembers nothing of it."""
+        target = self.root.with_name(name)
+        shutil.copytree(self.root, target)
+        return target
+
+
+@pytest.fixture(scope="module")
+def files(spark: SparkSession) -> Any:
+    """The file system, compiled by what Spark itself compiles with; it lives in Spark's own process."""
+    jvm: Any = spark.sparkContext._jvm
+    compiler = jvm.org.codehaus.janino.SimpleCompiler()
+    compiler.setParentClassLoader(jvm.Thread.currentThread().getContextClassLoader())
+    compiler.cook(JAVA.read_text())
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    before = hadoop.getClassLoader()
+    hadoop.setClassLoader(compiler.getClassLoader())
+    hadoop.set("fs.traced.impl", "TracedFileSystem")
+    spark.sparkContext._jsc.sc().conf().set("spark.delta.logStore.traced.impl", "io.delta.storage.LocalLogStore")
+    found = jvm.org.apache.hadoop.fs.Path("traced:///").getFileSystem(hadoop)  # Kept by Hadoop from here on.
+    hadoop.setClassLoader(before)
+    return found
+
+
+@pytest.fixture(params=["first", "second"])
+def scene(request: pytest.FixtureRequest, spark: SparkSession, files: Any, tmp_path: Path) -> Iterator[tuple[Disk, str]]:
+    """Tables before a first run, and before one that finds changed, new and vanished rows."""
+    disk = Disk(spark, files, tmp_path / "lake")
+    disk.write(BEFORE)
+    if request.param == "second":
+        disk.score(disk.root)
+        disk.write(AFTER, "overwrite")
+    yield disk, request.param
+    files.begin(EVERYTHING)
+
+
+def kind(event: str) -> str:
+    """Return an event without the names that differ from run to run."""
+    operation, _, path = event.partition(" ")
+    path = re.sub(r"^.*?/(texts_predictions)", r"\1", path)
+    path = re.sub(r"__scoring_[0-9a-f]+", "__scoring", path)
+    return f"{operation} {re.sub(r'[0-9a-f]{8}-[0-9a-f-]+|part-[0-9]+|[.][0-9a-f-]+[.](tmp|crc)|_[0-9.]+[.]bin', '*', path)}"
+
+
+def wrong(disk: Disk, root: Path, which: str, commits: int) -> str | None:
+    """Say what is not as an undisturbed run would leave it; None if nothing is.
+
+    Args:
+        disk: Where the tables lie.
+        root: Their folder.
+        which: The scene.
+        commits: Commits of the predictions table before the scene.
+    """
+    texts = BEFORE if which == "first" else AFTER
+    table = DeltaTable.forPath(disk.spark, str(root / "texts_predictions"))
+    rows = [(row["id"], row["label"]) for row in table.toDF().select("id", "label").collect()]
+    kept = {} if which == "first" else {key: text for key, text in BEFORE.items() if key not in AFTER}
+    if sorted(rows) != sorted((key, label_of(text)) for key, text in (texts | kept).items()):
+        return f"rows are {sorted(rows)}"
+    history = [commit for commit in table.history().collect() if commit["version"] >= commits]
+    counted = ("numTargetRowsInserted", "numTargetRowsUpdated")
+    committed = sum(int(commit["operationMetrics"].get(name, 0)) for commit in history for name in counted)
+    if committed != NEW[which]:
+        return f"{committed} rows were committed"
+    left = [path.name for path in root.iterdir() if "__scoring_" in path.name]
+    return f"{left} are left" if left else None
+
+
+def commits_of(disk: Disk) -> int:
+    return len(list((disk.root / "texts_predictions" / "_delta_log").glob("*.json")))
+
+
+def after_a_kill(disk: Disk, which: str, events: int, commits: int) -> str | None:
+    """Kill a run behind so many events, run again, and say what is wrong then."""
+    root = disk.copy(f"{which}-{events}")
+    disk.score(root, events=events)
+    disk.score(root)
+    if (found := wrong(disk, root, which, commits)) is not None:
+        return found
+    done = [event for event in disk.score(root) if "/_delta_log/" in event]
+    return f"the next run wrote {done}" if done else None
+
+
+def test_killed_before_every_kind_of_event_the_next_run_makes_it_good(scene: tuple[Disk, str]) -> None:
+    disk, which = scene
+    commits = commits_of(disk)
+    whole = disk.copy("whole")
+    events = disk.score(whole)
+    assert wrong(disk, whole, which, commits) is None
+    kinds = {kind(event): at for at, event in reversed(list(enumerate(events)))}
+    assert len(kinds) >= 6, kinds
+    failures = {name: found for name, at in sorted(kinds.items()) if (found := after_a_kill(disk, which, at, commits)) is not None}
+    assert not failures
+
+
+class Unheard:
+    """A merge that is committed, and whose answer is lost."""
+
+    def __init__(self, builder: Any) -> None:
+        self.builder = builder
+
+    def execute(self) -> None:
+        from delta.exceptions import ConcurrentAppendException
+
+        self.builder.execute()
+        raise ConcurrentAppendException(message="[DELTA_CONCURRENT_APPEND] the answer was lost")
+
+
+@pytest.mark.parametrize("control", [False, True], ids=["as it is", "control: without the transaction id"])
+def test_a_merge_whose_answer_is_lost_is_not_made_twice(
+    spark: SparkSession, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, control: bool
+) -> None:
+    disk = Disk(spark, files, tmp_path / "lake")
+    disk.write(BEFORE)
+    clauses, settings, made = merge._clauses, merge.session_settings, []
+
+    def lost_once(*args: Any) -> Any:
+        made.append(args)
+        return Unheard(clauses(*args)) if len(made) == 1 else clauses(*args)
+
+    monkeypatch.setattr(merge, "_clauses", lost_once)
+    monkeypatch.setattr(merge, "WAITS", (0.0,))
+    if control:
+        monkeypatch.setattr(
+            merge,
+            "session_settings",
+            lambda spark, given: settings(spark, {name: value for name, value in given.items() if "txn" not in name}),
+        )
+    disk.score(disk.root)
+    found = wrong(disk, disk.root, "first", 0)
+    assert len(made) == 2 and (found == "16 rows were committed" if control else found is None), found
+
+
+def test_control_without_looking_for_what_was_left_a_stage_stays(scene: tuple[Disk, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import nullcontext
+
+    disk, which = scene
+    commits = commits_of(disk)
+    last = len(disk.score(disk.copy("whole"))) - 1  # The stage is deleted last.
+    monkeypatch.setattr(staging, "left_over", lambda *args: nullcontext(None))
+    monkeypatch.setattr(staging, "clear_left_over", lambda *args: None)
+    monkeypatch.setattr("sparknlp_ft.steps.staleness.clear_left_over", lambda *args: None)
+    assert "are left" in (after_a_kill(disk, which, last, commits) or "")
+
+
+def test_a_command_that_is_killed_when_all_is_scored_does_not_score_again(spark: SparkSession, tmp_path: Path) -> None:
+    from sparknlp_ft.config import TrackingConfig
+    from sparknlp_ft.tracking import store
+    from sparknlp_ft.tracking.logged import log_model
+    from tests.tiny import tiny_classifier_dir, tiny_texts
+
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db", model_name="tiny")
+    connected = store.connect(tracking)
+    with store.start_run(connected, "tiny", system_metrics=False) as opened:
+        model = tiny_classifier_dir(tmp_path / "model")
+        version = store.register(connected, log_model(opened, model, text_roles=("text",)), "tiny")
+    store.set_alias(connected, version, "champion")
+    rows = spark.createDataFrame(list(enumerate(tiny_texts(60))), "id long, text string")
+    rows.write.format("delta").save(str(tmp_path / "texts"))
+
+    def start() -> subprocess.Popen[str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK_GATEWAY", "SPARK_"))}
+        return subprocess.Popen(
+            [sys.executable, "-m", "sparknlp_ft.cli", "score", "data.table=texts", f"data.root={tmp_path}", f"tracking.uri={tracking.uri}",
+             "tracking.model_name=tiny", "score.precision=float32"],
+            env={**environment, "SPARKNLP_FT_MASTER": "local[2,4]"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    first = start()
+    end = time.monotonic() + 180
+    while not list(tmp_path.glob("texts_predictions__scoring_*/scores/_delta_log/*.json")):
+        assert first.poll() is None and time.monotonic() < end, first.communicate()[1][-3000:]
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.communicate(timeout=30)
+    second = start()
+    output, errors = second.communicate(timeout=180)
+    assert second.returncode == 0, errors[-3000:]
+    assert "60 rows were scored by a run that did not end" in errors and "scored       60 rows" in output
+    assert not list(tmp_path.glob("texts_predictions__scoring_*"))
+    found = spark.read.format("delta").load(str(tmp_path / "texts_predictions"))
+    assert (found.count(), found.select("id").distinct().count()) == (60, 60)
