@@ -21,9 +21,7 @@ def test_an_engine_is_measured_chosen_and_told(
     run_score(lake.config("support", score={"output": "usual"}), lake.spark)
     usual = {row["id"]: row for row in lake.read("usual").collect()}
     with caplog.at_level(logging.INFO, logger="sparknlp_ft"):
-        run_score(
-            lake.config("support", score={"engine": "auto", "precision": "auto", "most_scores": 1, "output": "measured"}), lake.spark
-        )
+        run_score(lake.config("support", score={"engine": "auto", "precision": "auto", "most_scores": 1, "output": "measured"}), lake.spark)
     assert all(f"engine torch {precision}: " in caplog.text for precision in ("float32", "bfloat16", "float16"))
     assert any(f"engine: torch {precision} is used" in caplog.text for precision in ("float32", "bfloat16"))
     found = {row["id"]: row for row in lake.read("measured").collect()}
