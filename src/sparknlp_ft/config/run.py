@@ -87,7 +87,7 @@ class ScoreConfig(Section):
         None, description="Predictions table; default: SOURCE_predictions. The source itself: columns are added there."
     )
     where: str | None = Field(None, description="SQL condition; only rows that fulfil it are scored.")
-    batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass.")
+    batch_tokens: int | None = Field(None, ge=1, description="Padded tokens per forward pass; default: 1,024 on CPUs, 4,096 on GPUs.")
     engine: Literal["torch", "openvino", "onnx", "auto"] = Field(
         "torch",
         description="What computes: torch; OpenVINO or ONNX Runtime (pip install 'sparknlp-ft[engines]'); auto: whichever is fastest on "

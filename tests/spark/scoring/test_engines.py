@@ -9,7 +9,6 @@ import pytest
 
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.pipelines.score import run_score
-from sparknlp_ft.scoring import choice
 from sparknlp_ft.steps import engines
 from tests.spark.scoring.conftest import Lake
 
@@ -18,16 +17,13 @@ def test_an_engine_is_measured_chosen_and_told(
     lake: Lake, support: Callable[[int], list[tuple]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(engines, "MEASURED_FROM", 10)
-    monkeypatch.setattr(choice, "EXPORTED_FROM", 10)
     lake.write("support", support(60))
     run_score(lake.config("support", score={"output": "usual"}), lake.spark)
     usual = {row["id"]: row for row in lake.read("usual").collect()}
     with caplog.at_level(logging.INFO, logger="sparknlp_ft"):
-        run_score(
-            lake.config("support", score={"engine": "openvino", "precision": "auto", "most_scores": 1, "output": "measured"}), lake.spark
-        )
-    assert "engine torch float32: " in caplog.text and "of decisions equal to float32" in caplog.text
-    assert any(f"engine: openvino {precision} is used" in caplog.text for precision in ("float32", "bfloat16"))
+        run_score(lake.config("support", score={"engine": "auto", "precision": "auto", "most_scores": 1, "output": "measured"}), lake.spark)
+    assert all(f"engine torch {precision}: " in caplog.text for precision in ("float32", "bfloat16", "float16"))
+    assert any(f"engine: torch {precision} is used" in caplog.text for precision in ("float32", "bfloat16"))
     found = {row["id"]: row for row in lake.read("measured").collect()}
     assert found.keys() == usual.keys()
     equal = sum(found[key]["label"] == usual[key]["label"] for key in usual)

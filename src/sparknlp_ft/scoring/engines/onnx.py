@@ -51,7 +51,7 @@ def load(model_dir: str | Path, settings: Settings) -> NetworkEngine:
     options.log_severity_level = 3
     session = library.InferenceSession(str(folder / _FILE), options, providers=["CPUExecutionProvider"])
     return NetworkEngine(
-        described.task, described.setup, described.meta, OnnxRuntime(session, described.encoder.pad_id), settings.batch_tokens
+        described.task, described.setup, described.meta, OnnxRuntime(session, described.encoder.pad_id), settings.tokens_on("cpu")
     )
 
 

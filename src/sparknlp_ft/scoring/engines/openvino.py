@@ -51,7 +51,7 @@ def load(model_dir: str | Path, settings: Settings) -> NetworkEngine:
     options = {"INFERENCE_PRECISION_HINT": _HINTS[settings.precision], "INFERENCE_NUM_THREADS": settings.threads or 0}
     compiled = openvino.Core().compile_model(folder / _FILE, "CPU", {name: value for name, value in options.items() if value})
     runner = OpenVinoRuntime(compiled, described.encoder.pad_id)
-    return NetworkEngine(described.task, described.setup, described.meta, runner, settings.batch_tokens)
+    return NetworkEngine(described.task, described.setup, described.meta, runner, settings.tokens_on("cpu"))
 
 
 def _library() -> Any:

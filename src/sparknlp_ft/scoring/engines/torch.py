@@ -94,4 +94,4 @@ def load(model_dir: str | Path, settings: Settings) -> TorchEngine:
     dtype = pick_dtype(settings.precision, place)
     model = load_model(model_dir, attention=settings.attention, dtype=dtype)
     model.network.to(place)
-    return TorchEngine(model, place, dtype, settings.batch_tokens)
+    return TorchEngine(model, place, dtype, settings.tokens_on(place.type))
