@@ -19,6 +19,7 @@ from sparknlp_ft.tasks import get_task
 from sparknlp_ft.tracking.store import ModelRef, Store
 
 if TYPE_CHECKING:
+    from delta.tables import DeltaTable
     from pyspark.sql import Column, SparkSession
 
 FIELDS = "label string, score double"
@@ -56,3 +57,52 @@ def run(spark: SparkSession, settings: Config, *, version: str = "1") -> ScoreRe
     with find_stale(scoring) as stale:
         written = score_and_merge(scoring, stale)
     return result_of(scoring, stale.total, written)
+
+
+def texts(keys: range, word: str = "text") -> dict[int, str]:
+    return {key: f"{word} {key}" for key in keys}
+
+
+class Shelf:
+    """A folder with a source table and its predictions."""
+
+    def __init__(self, spark: SparkSession, root: Path) -> None:
+        self.spark, self.root = spark, root
+
+    def write(self, name: str, texts: dict[int, str], *, mode: str = "error", files: int = 2, **options: str) -> None:
+        rows = self.spark.createDataFrame(sorted(texts.items()), "id long, body string").repartition(files)
+        rows.write.format("delta").options(**options).mode(mode).save(str(self.root / name))
+
+    def table(self, name: str) -> DeltaTable:
+        from delta.tables import DeltaTable
+
+        return DeltaTable.forPath(self.spark, str(self.root / name))
+
+    def rows(self, name: str, *columns: str) -> list[tuple]:
+        return sorted(tuple(row) for row in self.table(name).toDF().select(*columns).collect())
+
+    def append_elsewhere(self, name: str, condition: str, key: str) -> None:
+        """Append copies of rows under other keys, as another program would: in a session of its own, with settings of its own."""
+        path = str(self.root / name)
+        rows = self.spark.newSession().read.format("delta").load(path).where(condition)
+        rows.selectExpr("* EXCEPT (id)", f"{key} AS id").write.format("delta").mode("append").save(path)
+
+    def version(self, name: str) -> int:
+        return self.table(name).history(1).collect()[0]["version"]
+
+    def stages(self) -> list[str]:
+        return sorted(path.name for path in self.root.iterdir() if "__scoring_" in path.name)
+
+    def config(self, table: str = "texts", **score: Any) -> Any:
+        return config(self.root, table, score=score)
+
+    def run(self, table: str = "texts", **score: Any) -> Any:
+        return run(self.spark, self.config(table, **score))
+
+    def right(self, table: str = "texts", output: str = "texts_predictions") -> bool:
+        """Whether each row of the source has one prediction, by its text as it is now."""
+        source = dict(self.rows(table, "id", "body"))
+        found = self.rows(output, "id", "label")
+        return len(found) == len(dict(found)) and {key: dict(found).get(key) for key in source} == {
+            key: label_of(text) for key, text in source.items()
+        }
