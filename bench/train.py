@@ -142,7 +142,13 @@ def training_settings(options: argparse.Namespace) -> dict[str, Any]:
         "data": {"table": "bench"},
         "model": {"base": options.base},
         "text": {"max_length": 128},
-        "train": {"epochs": options.epochs, "batch_size": options.batch_size, "precision": options.precision, "patience": None},
+        "train": {
+            "epochs": options.epochs,
+            "batch_size": options.batch_size,
+            "precision": options.precision,
+            "learning_rate": 3e-4,
+            "patience": None,
+        },
     }
 
 

@@ -69,7 +69,7 @@ def made_up_rows(rows: int, lanes: int, vocabulary: int, seed: int = 0) -> list[
 def separate(forward: Forward, config: Config) -> Callable[[StepBatch], object]:
     """The step as it is usually written."""
     train = config.train
-    adamw = torch.optim.AdamW(forward.network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
+    adamw = torch.optim.AdamW(forward.network.parameters(), lr=train.rate, weight_decay=train.weight_decay)
 
     def step(batch: StepBatch) -> float:
         forward.network.train()
@@ -154,7 +154,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None, help="file to write the figures to")
     options = parser.parse_args()
     threads = set_threads(options.threads, 1)
-    config = Config.model_validate({"data": {"table": "bench"}, "model": {"base": options.base}, "launch": LaunchConfig().model_dump()})
+    config = Config.model_validate(
+        {
+            "data": {"table": "bench"},
+            "model": {"base": options.base},
+            "train": {"epochs": 1, "learning_rate": 3e-4},
+            "launch": LaunchConfig().model_dump(),
+        }
+    )
     base = resolve_base(config.model)
     with tempfile.TemporaryDirectory() as folder:
         encoder = TextEncoder.load(base, config.text)

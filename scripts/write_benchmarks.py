@@ -1,4 +1,5 @@
-"""Write docs/BENCHMARKS.md, and a picture of each measurement, from the JSON files that ``bench.train`` left in bench/results.
+"""Write docs/BENCHMARKS.md, and a picture of each measurement, from the JSON files that ``bench.train`` and ``bench.score``
+left in bench/results.
 
 Run after a measurement: ``python scripts/write_benchmarks.py``; a test holds the file in step with the JSON.
 """
@@ -13,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # Run as a script, Python looks beside the script alone.
 
+from bench.score_ways import report as score_report  # noqa: E402
 from bench.train_ways import picture, report  # noqa: E402
 
 FILE = ROOT / "docs" / "BENCHMARKS.md"
@@ -22,8 +24,12 @@ START, END = "<!-- written by scripts/write_benchmarks.py: from here -->", "<!--
 
 def reports(results: Path = RESULTS) -> dict[str, dict[str, Any]]:
     """Return the measurements that are kept, by the name of their file; what ``--quick`` left tells nothing."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("train-*.json"))}
-    return {name: value for name, value in found.items() if not value["quick"]}
+    found = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for kind in ("train", "score")
+        for path in sorted(results.glob(f"{kind}-*.json"))
+    }
+    return {name: value for name, value in found.items() if not value.get("quick")}
 
 
 def written(text: str, found: dict[str, dict[str, Any]]) -> str:
@@ -34,16 +40,23 @@ def written(text: str, found: dict[str, dict[str, Any]]) -> str:
     """
     if START not in text or END not in text:
         raise ValueError(f"{FILE} lacks the lines {START!r} and {END!r}")
-    sections = [report.section(value, f"{name}.png") for name, value in found.items()] or ["No measurement is kept yet.\n"]
+    sections = [
+        score_report.section(value) if _of_scoring(value) else report.section(value, f"{name}.png") for name, value in found.items()
+    ] or ["No measurement is kept yet.\n"]
     before, after = text.partition(START)[0], text.partition(END)[2]
     return f"{before}{START}\n\n" + "\n".join(sections) + f"\n{END}{after}"
+
+
+def _of_scoring(found: dict[str, Any]) -> bool:
+    return found.get("benchmark") == "score"
 
 
 def main() -> None:
     found = reports()
     FILE.write_text(written(FILE.read_text(encoding="utf-8"), found), encoding="utf-8")
     for name, value in found.items():
-        picture.draw(value, RESULTS / f"{name}.png")
+        if not _of_scoring(value):
+            picture.draw(value, RESULTS / f"{name}.png")
 
 
 if __name__ == "__main__":

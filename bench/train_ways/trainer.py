@@ -81,8 +81,8 @@ def arguments(prepared: Prepared, out: Path, *, processes: int, grouped: bool) -
     return TrainingArguments(
         output_dir=str(out / "trainer"),
         per_device_train_batch_size=train.batch_size // processes,
-        num_train_epochs=train.epochs,
-        learning_rate=train.learning_rate,
+        num_train_epochs=train.length,
+        learning_rate=train.rate,
         lr_scheduler_type=train.schedule,
         warmup_steps=train.warmup_fraction,
         weight_decay=train.weight_decay,

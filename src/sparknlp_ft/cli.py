@@ -10,17 +10,24 @@ import argparse
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import yaml
 
 from sparknlp_ft import __version__
-from sparknlp_ft.commands import command, command_names, commands
-from sparknlp_ft.config import Config, load_config
-from sparknlp_ft.errors import EXIT_INTERRUPTED, EXIT_OTHER, EXIT_USER, Stopped, UserError
+from sparknlp_ft.commands import command, command_names, commands, perform
+from sparknlp_ft.config import Config, given_settings, load_config
+from sparknlp_ft.errors import EXIT_INTERRUPTED, EXIT_OTHER, EXIT_USER, Stopped, TableAbsent, UserError
 from sparknlp_ft.progress import setup_logging
 from sparknlp_ft.secrecy import cleaned
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.tracking.addresses import keep_config_secret, keep_overrides_secret, without_secrets
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: How a finding begins that a job would not survive, or that is worth a look.
+WARNS = ("warning: ", "will fail: ")
 
 
 def build_parser(known: Mapping[str, Command]) -> argparse.ArgumentParser:
@@ -34,13 +41,14 @@ def build_parser(known: Mapping[str, Command]) -> argparse.ArgumentParser:
             "--config", metavar="FILE", help="YAML file with the sections data, model, text, train, launch, tracking, score, package"
         )
         subparser.add_argument(
-            "--dry-run", action="store_true", help="print the resolved configuration, check what needs no cluster, and stop"
+            "--dry-run", action="store_true", help="print the settings that are not the defaults, check what needs no cluster, and stop"
         )
+        subparser.add_argument("--all", action="store_true", help="with --dry-run: print every setting")
+        for option in one.options:
+            subparser.add_argument(option.flag, **option.settings)
         subparser.add_argument(
             "overrides", nargs="*", metavar="section.key=value", help="settings that win over the file, e.g. train.epochs=3"
         )
-        for option in one.options:
-            subparser.add_argument(option.flag, **option.settings)
     return parser
 
 
@@ -68,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keep_config_secret(config)
         for option in chosen.options:
             option.check(getattr(args, option.name))
-        return _dry_run(chosen, config) if args.dry_run else _run(chosen, config, args)
+        return _dry_run(chosen, config, whole=args.all) if args.dry_run else _run(config, args)
     except UserError as error:
         print(cleaned(f"sparknlp-ft {args.command}: {error}"), file=sys.stderr)
         return EXIT_USER
@@ -83,27 +91,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_OTHER
 
 
-def _dry_run(chosen: Command, config: Config) -> int:
-    print(cleaned(yaml.safe_dump(without_secrets(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True)), end="")
-    for line in chosen.check(config):
-        print(cleaned(f"# {line}"))
+def _dry_run(chosen: Command, config: Config, *, whole: bool) -> int:
+    values = config.model_dump(mode="json") if whole else given_settings(config)
+    told = without_secrets(values)
+    if not told["launch"]["env"]:
+        told["launch"].pop("env")
+    print(cleaned(yaml.safe_dump({name: told[name] for name in values}, sort_keys=False, allow_unicode=True)), end="")
+    if not whole:
+        print("# all other settings are the defaults: --dry-run --all prints them")
+    found, errors = _findings(chosen, config)
+    warnings = [line for line in found if line.startswith(WARNS)]
+    for title, lines in (("errors", errors), ("warnings", warnings), ("found", [line for line in found if line not in warnings])):
+        for line in [f"{title}:", *(f"  {line}" for line in lines)] if lines else []:
+            print(cleaned("\n".join(f"# {part}" for part in line.splitlines())))
+    return EXIT_USER if errors else 0
+
+
+def _findings(chosen: Command, config: Config) -> tuple[list[str], list[str]]:
+    """Return what was found, a line each, and what does not fit; a table that is not there yet is no error of a dry run."""
+    found: list[str] = []
+    errors: list[str] = []
+    for check in (chosen.check, chosen.look):
+        try:
+            found += check(config)
+        except TableAbsent as error:
+            found.append(f"{WARNS[0]}{error}")
+        except UserError as error:
+            errors.append(str(error))
+    return found, errors
+
+
+def _run(config: Config, args: argparse.Namespace) -> int:
+    print(cleaned(str(perform(args.command, config, args, lambda: _session(args.command)))))
     return 0
 
 
-def _run(chosen: Command, config: Config, args: argparse.Namespace) -> int:
+def _session(name: str) -> SparkSession:
     from sparknlp_ft.tables.session import get_session
-    from sparknlp_ft.tracking.notify import notified
-    from sparknlp_ft.tracking.store import ask
 
-    chosen.check(config)
-    with notified(config.tracking.notify, f"sparknlp-ft {args.command} {chosen.subject(config)}") as ended:
-        if chosen.needs_store:
-            ask(config.tracking)
-        spark = get_session(f"sparknlp-ft {args.command}") if chosen.needs_spark else None
-        summary = chosen.run(config, spark, args)
-        print(cleaned(str(summary)))
-        ended(summary)
-    return 0
+    return get_session(f"sparknlp-ft {name}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,10 @@ class DataError(UserError):
     """A table, file or row does not keep its contract."""
 
 
+class TableAbsent(DataError):
+    """A table is not there (yet)."""
+
+
 class ModelError(UserError):
     """A model folder, registered model or tokenizer cannot be used."""
 
@@ -51,7 +55,7 @@ class Stopped(Exception):
 
 
 #: The user errors by name, so that one raised inside a rank keeps its kind (and exit code 2) on the driver.
-USER_ERRORS = {kind.__name__: kind for kind in (UserError, ConfigError, DataError, ModelError, LaunchError)}
+USER_ERRORS = {kind.__name__: kind for kind in (UserError, ConfigError, DataError, TableAbsent, ModelError, LaunchError)}
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

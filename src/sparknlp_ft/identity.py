@@ -55,8 +55,9 @@ def of_snapshot(config: Config, table: tuple[str, int], **more: object) -> dict[
 
 
 def _data(config: Config) -> dict[str, Any]:
-    """The data section; cures that are not used are left out, so that what was made before there were any keeps its name."""
-    return config.data.model_dump(mode="json", exclude=set(CURES)) | _cures(config)
+    """The data section; what is later than others and not used is left out, so that what was made before keeps its name."""
+    later = {} if config.data.test_fraction is None else {"test_fraction": config.data.test_fraction}
+    return config.data.model_dump(mode="json", exclude={*CURES, "test_fraction"}) | later | _cures(config)
 
 
 def _cures(config: Config) -> dict[str, Any]:

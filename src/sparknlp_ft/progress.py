@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from sparknlp_ft.secrecy import cleaned
+from sparknlp_ft.sessions import describe
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -58,12 +59,12 @@ def step(title: str, spark: SparkSession | None = None) -> Iterator[None]:
     log.info("%s …", title)
     start = time.monotonic()
     if spark is not None:
-        spark.sparkContext.setJobDescription(title)
+        describe(spark, title)
     try:
         yield
     finally:
         if spark is not None:
-            spark.sparkContext.setJobDescription(None)  # type: ignore[arg-type]  # None clears it
+            describe(spark, None)
     log.info("%s: %.1f s", title, time.monotonic() - start)
 
 

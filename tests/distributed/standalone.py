@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pyspark
@@ -47,8 +48,8 @@ def standalone_cluster(folder: Path, *, workers: int = 2, memory: str = "3g") ->
             process.wait(timeout=30)
 
 
-def spark_submit(master: str, job: Path, *arguments: str, packages: str, cwd: Path, timeout: int = 600) -> subprocess.CompletedProcess[str]:
-    """Run one job through ``spark-submit`` with Delta's package, as the README says, and return what it printed."""
+def submitted(master: str, job: Path, *arguments: str, packages: str, cwd: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Return what starts one job through ``spark-submit`` with Delta's package, as the README says; it takes where its output goes."""
     settings = {
         "spark.executor.memory": "1g",
         "spark.sql.shuffle.partitions": "2",
@@ -63,7 +64,18 @@ def spark_submit(master: str, job: Path, *arguments: str, packages: str, cwd: Pa
     }
     options = [text for name, value in settings.items() for text in ("--conf", f"{name}={value}")]
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", master, "--packages", packages, *options, str(job), *arguments]
-    return subprocess.run(command, cwd=cwd, env=_environment(), capture_output=True, text=True, timeout=timeout)
+    return partial(subprocess.Popen, command, cwd=cwd, env=_environment(), text=True)
+
+
+def spark_submit(master: str, job: Path, *arguments: str, packages: str, cwd: Path, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+    """Run one job through ``spark-submit`` and return what it printed."""
+    with submitted(master, job, *arguments, packages=packages, cwd=cwd)(stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            output, errors = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
 def _start(log: Path, main_class: str, *arguments: str) -> subprocess.Popen[bytes]:

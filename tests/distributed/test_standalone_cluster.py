@@ -53,7 +53,7 @@ def test_train_and_score_on_two_workers(spark: SparkSession, tmp_path: Path) -> 
         "text": {"max_length": 32},
         "train": {"epochs": 12, "batch_size": 16, "lanes": 4, "learning_rate": 0.002, "patience": None},
         "launch": {"ranks": 2, "run_dir": str(tmp_path / "runs")},
-        "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db", "artifacts": str(tmp_path / "artifacts")},
+        "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db", "artifacts": str(tmp_path / "artifacts"), "gate": "alias"},
     }
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(settings))
     config = Config.model_validate(settings)

@@ -46,7 +46,7 @@ def command(folder: Path, name: str, *settings: str, slow: bool) -> subprocess.P
     arguments = [
         "data.table=texts", f"data.root={folder / 'lake'}", "data.validation_fraction=0.2", f"model.base={folder / 'tiny-bert'}",
         "model.dropout=0.0", "text.max_length=32", "train={epochs: 3, batch_size: 8, learning_rate: 0.002, patience: null}",
-        f"launch.run_dir={folder / name / 'runs'}", f"tracking.uri=sqlite:///{folder / name}/store/mlflow.db",
+        f"launch.run_dir={folder / name / 'runs'}", f"tracking.uri=sqlite:///{folder / name}/store/mlflow.db", "tracking.gate=alias",
         *([f"launch.env={{SPARKNLP_FT_TEST_FAULT: '{SLOW}'}}"] if slow else []), *settings,
     ]  # fmt: skip
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK_GATEWAY", "SPARK_"))}

@@ -21,6 +21,8 @@ from sparknlp_ft.pipelines.ingest import run_ingest
 from sparknlp_ft.pipelines.promote import Promotion, run_promote
 from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.pipelines.train import TrainOutcome, run_train
+from sparknlp_ft.steps.baselines import measure_baselines
+from sparknlp_ft.steps.job import open_job
 from sparknlp_ft.tracking.registry import resolve_model
 from sparknlp_ft.tracking.store import connect, set_alias
 from tests.tiny import tiny_model_dir
@@ -67,6 +69,8 @@ def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tu
         "train={epochs: 20, batch_size: 16, learning_rate: 0.001, patience: null}",
         f"launch={{backend: solo, ranks: 1, run_dir: {folder / 'runs'}}}",
         f"tracking.uri=sqlite:///{folder}/store/mlflow.db",
+        # Words give these classes away, so the cheap baseline is perfect: what is tested here needs a model behind the alias.
+        "tracking.gate=alias",
         f"tracking.tensorboard={folder / 'events'}",
     ]
     config = load_config(None, settings)
@@ -123,6 +127,21 @@ def test_a_model_that_is_there_is_promoted_only_if_better(spark: SparkSession, t
     assert promoted.test == outcome.verdict.test
     with pytest.raises(ConfigError, match=r"score.model: not given"):
         run_promote(config, spark)
+
+
+def test_a_model_that_is_only_as_good_as_the_cheap_baseline_does_not_get_the_alias(
+    spark: SparkSession, trained: tuple[Config, TrainOutcome]
+) -> None:
+    config, outcome = trained
+    tracking = config.tracking.model_copy(update={"gate": "baseline", "alias": "best"})
+    score = config.score.model_copy(update={"model": outcome.model.display})
+    strict = config.model_copy(update={"tracking": tracking, "score": score})
+    verdict = run_promote(strict, spark).verdict
+    assert not verdict.moved and verdict.rival == "TF-IDF + logistic regression" and verdict.rival_value == 1.0
+    assert "What would help" in str(verdict) and "of draws" in str(verdict)
+    shown = {entry.name: (entry.validation, entry.test) for entry in measure_baselines(open_job(strict, spark))}
+    assert shown == {entry.name: (entry.validation, entry.test) for entry in verdict.baselines}  # as compare would show them
+    assert verdict.as_metrics()["baseline/validation/accuracy"] == 1.0
 
 
 def test_training_goes_on_from_a_registered_model(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:

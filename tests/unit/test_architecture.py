@@ -19,7 +19,7 @@ PACKAGE = "sparknlp_ft"
 
 #: Rooms from the ground up: a room imports from its own and from lower ones, and rooms of one level not from each other.
 LEVELS = (
-    ("errors", "secrecy"),
+    ("errors", "secrecy", "sessions"),
     ("progress", "storage"),
     ("config",),
     ("identity", "text"),
@@ -31,10 +31,10 @@ LEVELS = (
     ("training", "scoring", "reports", "findings"),
     ("tracking",),
     ("steps",),
-    ("compare",),
+    ("comparing",),
     ("pipelines",),
     ("commands",),
-    ("cli", "demo"),
+    ("cli", "demo", "notebook"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
@@ -51,7 +51,7 @@ SPARK_SIDE = (
         "sources",
         "snapshot",
         "steps",
-        "compare",
+        "comparing",
         "pipelines",
         "demo",
         "reports",
@@ -60,14 +60,15 @@ SPARK_SIDE = (
         "tasks",
         "baselines",
     ),
-    *("cli.py", "commands.py", "errors.py", "secrecy.py", "progress.py", "storage.py", "identity.py"),
+    *("sessions.py", "cli.py", "commands.py", "notebook.py", "errors.py", "secrecy.py", "progress.py", "storage.py", "identity.py"),
 )
 #: Libraries with one door each; MLflow has two, one for what is kept in it and one for how a model is logged.
 DOORS = {
     "petastorm": {"training/readers/petastorm.py"},
     "horovod": {"training/launchers/horovod.py"},
     "mlflow": {"tracking/store.py", "tracking/logged.py"},
-    "optuna": {"compare/candidates.py", "compare/search.py"},
+    "py4j": {"sessions.py", "sources/parquet.py"},
+    "optuna": {"comparing/candidates.py", "comparing/search.py"},
 }
 
 FILE_LINES, FUNCTION_LINES, FUNCTION_PARAMETERS, COMMAND_LINES, JOB_LINES = 350, 60, 6, 12, 15
@@ -175,6 +176,13 @@ def test_each_side_starts_without_the_others_library(side: tuple[str, ...], libr
 def test_each_library_has_its_door(library: str) -> None:
     users = {str(file.relative_to(SOURCE)) for file in source_files() for found in imports(file) if found.module.split(".")[0] == library}
     assert users <= DOORS[library]
+
+
+def test_one_file_knows_of_the_spark_context() -> None:
+    """What needs it has no place on Spark Connect. Horovod's and torch's launchers run ranks in jobs of their own: classic alone."""
+    named = re.compile(r"sparkContext|\._j(?:vm|sc|sparkSession)\b|\.rdd\b")
+    users = {str(file.relative_to(SOURCE)) for file in source_files() if named.search(file.read_text(encoding="utf-8"))}
+    assert users == {"sessions.py", "training/launchers/torch.py"}
 
 
 def test_the_training_loop_knows_neither_horovod_nor_mlflow_nor_spark() -> None:

@@ -1,5 +1,10 @@
 """The command line before any cluster starts: exit codes, messages, the dry run."""
 
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
 import pytest
 
 from sparknlp_ft.cli import main, parse
@@ -9,7 +14,7 @@ def test_dry_run_prints_the_resolved_configuration(capsys: pytest.CaptureFixture
     assert main(["score", "--dry-run", "data.table=tickets", "score.batch_tokens=99"]) == 0
     out = capsys.readouterr().out
     assert "batch_tokens: 99" in out
-    assert "# task classification" in out
+    assert "#   task classification" in out
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,52 @@ def test_what_the_user_can_fix_exits_2_with_a_message_and_no_traceback(
     captured = capsys.readouterr()
     assert expected in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_a_dry_run_prints_what_differs_and_all_of_it_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "--dry-run", "data.table=tickets", "score.batch_tokens=99"]) == 0
+    short = capsys.readouterr().out
+    assert "data:\n  table: tickets\nscore:\n  batch_tokens: 99\n# all other" in short and "epochs" not in short
+    assert main(["score", "--dry-run", "--all", "data.table=tickets"]) == 0
+    assert "epochs: null" in capsys.readouterr().out
+
+
+def test_a_dry_run_tells_all_errors_and_warnings_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ["train.metric=acuracy", "train.class_weights=balanced", "data.task=regression", "model.base=/no/such/model"]
+    assert main(["train", "--dry-run", "data.table=t", f"data.root={tmp_path}", *wrong]) == 2
+    out = capsys.readouterr().out
+    errors, warnings = out.index("# errors:"), out.index("# warnings:")
+    assert errors < out.index("'acuracy'") < warnings and "/no/such/model" in out and "train.class_weights" in out
+    assert out.index("is not there") > warnings
+
+
+def delta_folder(folder: Path, *names: str) -> Path:
+    """Write the log of a table with these columns, all of them strings."""
+    fields = [{"name": name, "type": "string", "nullable": True, "metadata": {}} for name in names]
+    action = {"metaData": {"id": "x", "schemaString": json.dumps({"type": "struct", "fields": fields})}}
+    (folder / "_delta_log").mkdir(parents=True)
+    (folder / "_delta_log" / f"{0:020d}.json").write_text(json.dumps(action), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "data.columns={text: boddy}"], "Did you mean 'body'?"),
+        (["train", "data.columns={text: body, label: queue}", "data.key=ticket"], "Did you mean 'ticket_id'?"),
+        (["score", "data.key=ticket"], "Did you mean 'ticket_id'?"),
+        (["evaluate", "data.table=tikets"], "Did you mean 'tickets'?"),
+    ],
+)
+def test_what_a_table_lacks_is_said_before_spark_starts(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delta_folder(tmp_path / "tickets", "ticket_id", "body", "queue")
+    monkeypatch.setattr("sparknlp_ft.cli._session", lambda name: pytest.fail("Spark was started"))
+    monkeypatch.setattr("sparknlp_ft.steps.checks.starts_here", lambda: True)
+    command, *rest = arguments
+    assert main([command, f"data.root={tmp_path}", "data.table=tickets", "data.key=ticket_id", *rest]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_an_unknown_command_exits_2() -> None:

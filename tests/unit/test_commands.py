@@ -12,7 +12,7 @@ from sparknlp_ft.commands import command_names, commands
 
 
 def test_every_module_is_a_command_and_they_come_in_the_order_of_a_job() -> None:
-    assert list(commands()) == ["ingest", "train", "score", "evaluate", "promote", "compare", "package"]
+    assert list(commands()) == ["ingest", "train", "score", "evaluate", "promote", "compare", "package", "status", "clean", "reproduce"]
     assert sorted(commands()) == command_names()
     places = [command.place for command in commands().values()]
     assert len(set(places)) == len(places)
@@ -25,7 +25,8 @@ def test_help_tells_what_each_does() -> None:
 
 @pytest.mark.parametrize("name", command_names())
 def test_every_command_takes_what_all_take_and_its_own(name: str) -> None:
-    args = parse([name, "--config", "some.yaml", "train.seed=1", "--dry-run"])
+    given = [option.flag for option in commands()[name].options if not option.flag.startswith("--")]
+    args = parse([name, *given, "--config", "some.yaml", "train.seed=1", "--dry-run"])
     assert (args.command, args.config, args.overrides, args.dry_run) == (name, "some.yaml", ["train.seed=1"], True)
     assert all(hasattr(args, option.name) for option in commands()[name].options)
 

@@ -73,7 +73,8 @@ def test_a_missing_file_offers_its_nearest_neighbour(tmp_path: Path) -> None:
 
 def test_flat_lists_every_setting_by_its_dotted_path() -> None:
     flat = load_config(None, ["data.table=t"]).flat()
-    assert flat["train.learning_rate"] == 3e-4
+    assert flat["train.weight_decay"] == 0.01
+    assert flat["train.learning_rate"] is None  # settled when the rows and the model are known
     assert flat["data.columns"] == {}
 
 

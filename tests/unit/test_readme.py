@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FEATURES = (ROOT / "docs" / "FEATURES.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) for line in block.splitlines() if line.strip()]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
@@ -34,6 +36,11 @@ def test_a_command_parses(line: str) -> None:
         assert words[1] == "bundle"
         if words[2] == "run":
             assert (ROOT / "resources" / f"{words[3]}.yml").is_file()
+    elif words[0].endswith("mlflow"):
+        assert words[1:3] == ["ui", "--backend-store-uri"]
+    elif words[0].endswith("pip"):
+        extras = words[2].partition("[")[2].rstrip("]").split(",")
+        assert words[1] == "install" and set(extras) <= set(PYPROJECT["project"]["optional-dependencies"])
     else:
         assert words[0] == "export"
 

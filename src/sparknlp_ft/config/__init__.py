@@ -2,7 +2,7 @@
 
 from sparknlp_ft.config.compare import CandidateConfig, CompareConfig
 from sparknlp_ft.config.ingest import KeepConfig, LabelsConfig, SourceConfig
-from sparknlp_ft.config.load import load_config, with_settings
+from sparknlp_ft.config.load import given_settings, load_config, with_settings
 from sparknlp_ft.config.package import PackageConfig
 from sparknlp_ft.config.run import LaunchConfig, ScoreConfig, TrackingConfig
 from sparknlp_ft.config.section import Section
@@ -38,6 +38,7 @@ __all__ = [
     "TextConfig",
     "TrackingConfig",
     "TrainConfig",
+    "given_settings",
     "load_config",
     "with_settings",
 ]

@@ -7,6 +7,7 @@ place.
 
 from __future__ import annotations
 
+import copy
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,13 @@ from sparknlp_ft.storage import is_url
 
 
 def load_config(
-    path: str | Path | None = None, overrides: Sequence[str] = (), *, base_dir: str | Path | None = None, need_table: bool = True
+    path: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    base_dir: str | Path | None = None,
+    need_table: bool = True,
+    given: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Config:
     """Read, override, check and make absolute.
 
@@ -31,17 +38,21 @@ def load_config(
         overrides: ``section.key=value`` strings; the value is parsed as YAML.
         base_dir: Folder that relative paths count from; default: the working directory.
         need_table: Whether data.table must be given: it must, except where no table is read.
+        given: Sections as plain values, in place of a file.
+        settings: Values by dotted names, which win over all else.
 
     Raises:
         ConfigError: Names every problem found.
     """
-    values = _read_yaml(Path(path)) if path is not None else {}
+    values = _read_yaml(Path(path)) if path is not None else copy.deepcopy(dict(given or {}))
     problems: list[str] = []
     for override in overrides:
         _apply_override(values, override, problems)
+    for dotted, value in (settings or {}).items():
+        _place(values, dotted.split("."), value)
     if not need_table and isinstance(values.setdefault("data", {}), dict):
         values["data"].setdefault("table", "")
-    where = f"in {path}" if path is not None else "on the command line"
+    where = f"in {path}" if path is not None else "on the command line" if settings is None else "as it was given"
     return _absolute(_checked(values, problems, where), Path(base_dir or Path.cwd()))
 
 
@@ -55,6 +66,24 @@ def with_settings(config: Config, settings: Mapping[str, object], where: str) ->
     for dotted, value in settings.items():
         _place(values, dotted.split("."), value)
     return _absolute(_checked(values, [], where), Path.cwd())
+
+
+def given_settings(config: Config) -> dict[str, Any]:
+    """Return the settings that are not the defaults, as sections of plain values."""
+    default = _absolute(Config.model_validate({"data": {"table": ""}}), Path.cwd()).model_dump(mode="json")
+    return _difference(config.model_dump(mode="json"), default)
+
+
+def _difference(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        before = default.get(name)
+        if isinstance(value, dict) and isinstance(before, dict) and before:
+            if inner := _difference(value, before):
+                found[name] = inner
+        elif value != before:
+            found[name] = value
+    return found
 
 
 def _checked(values: dict[str, Any], problems: list[str], where: str) -> Config:

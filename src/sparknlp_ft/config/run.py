@@ -46,7 +46,19 @@ class TrackingConfig(Section):
     experiment: str = "sparknlp_ft"
     model_name: str | None = Field(None, description="Registered name; default: TASK-TABLE.")
     alias: str = "champion"
+    gate: Literal["baseline", "alias"] = Field(
+        "baseline",
+        description="What a new model must beat on the validation rows for the alias to move. baseline: the task's cheap baseline, fitted "
+        "on the same train rows, and the aliased model; alias: the aliased model alone, and the first model the most frequent answer.",
+    )
     min_gain: float = Field(0.0, ge=0, description="How much better than the aliased model a new one must be.")
+    min_confidence: float = Field(
+        0.8,
+        ge=0,
+        lt=1,
+        description="In what share of draws of the validation rows (with replacement, the same rows for both) it must be better than each "
+        "of them; 0: to be better on the rows as they are is enough.",
+    )
     tensorboard: str | None = Field(None, description="Folder for TensorBoard event files of training, beside MLflow's metrics.")
     notify: str | None = Field(
         None,
@@ -75,8 +87,29 @@ class ScoreConfig(Section):
         None, description="Predictions table; default: SOURCE_predictions. The source itself: columns are added there."
     )
     where: str | None = Field(None, description="SQL condition; only rows that fulfil it are scored.")
-    batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass.")
-    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    batch_tokens: int | None = Field(None, ge=1, description="Padded tokens per forward pass; default: 1,024 on CPUs, 4,096 on GPUs.")
+    engine: Literal["torch", "openvino", "onnx", "auto"] = Field(
+        "torch",
+        description="What computes: torch; OpenVINO or ONNX Runtime (pip install 'sparknlp-ft[engines]'); auto: whichever is fastest on "
+        "rows of the table itself, measured in a worker if there are 2,000 rows to score, of 20,000 on also those that a model is "
+        "exported for.",
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "auto",
+        description="Number format; auto: the fastest that agrees with float32. One other than float32 is used only if it does: "
+        "torch has float32, bfloat16, float16; openvino float32, bfloat16, int8; onnx float32, int8.",
+    )
+    min_agreement: float = Field(
+        0.995,
+        ge=0,
+        le=1,
+        description="Share of a sample of the table's rows that must get the decision they get in float32, or float32 is used.",
+    )
+    most_scores: int | None = Field(
+        None,
+        ge=0,
+        description="How many of a row's scores are written, the highest ones; default: that of every label; 0: the column is left out.",
+    )
     threads: int = Field(1, ge=1, description="Threads of each Python worker.")
     partitions: int | None = Field(None, ge=1, description="Parallel scoring tasks; default: from the cluster's slots and the row count.")
     max_error_fraction: float = Field(0.1, ge=0, le=1, description="The job fails when a larger share of rows has status 'error'.")

@@ -43,7 +43,20 @@ class DataConfig(Section):
     train_split: str = "train"
     validation_split: str = "validation"
     test_split: str = "test"
-    validation_fraction: float = Field(0.05, gt=0, lt=1, description="Cut from train by hash of the text if there is no validation split.")
+    validation_fraction: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Cut from train by hash of the text if there is no validation split; null: by the rows there are, 5 % of many and up "
+        "to 20 % of few, spread over the labels.",
+    )
+    test_fraction: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Cut from train by hash of the text, before validation is, beside the table's own test rows; default: 0.05 where the "
+        "table has no split column, else nothing.",
+    )
     clean: CleanConfig = CleanConfig()
     on_conflict: Literal["keep", "drop", "majority"] = Field(
         "keep",
@@ -100,13 +113,17 @@ class TextConfig(Section):
 class TrainConfig(Section):
     """The optimisation. ``batch_size`` is global: it does not change with the number of ranks."""
 
-    epochs: int = Field(4, ge=1)
+    epochs: int | None = Field(
+        None, ge=1, description="Passes over train; null: as many as give a small table enough steps, and few over a large one."
+    )
     batch_size: int = Field(32, ge=1, description="Rows per optimizer step over all ranks.")
     lanes: int = Field(
         8, ge=1, description="Streams the snapshot is dealt to; at least the number of ranks, and the same for all runs to be compared."
     )
     micro_batch_tokens: int = Field(4096, ge=1, description="Padded tokens per forward pass on a rank; larger batches are accumulated.")
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: float | None = Field(
+        None, gt=0, description="Peak of the schedule; null: by the size of the base model and what of it is trained."
+    )
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
@@ -116,11 +133,31 @@ class TrainConfig(Section):
     focal_gamma: float = Field(2.0, gt=0)
     class_weights: Literal["none", "balanced"] = Field("none", description="balanced: rare labels count more, by their rows in train.")
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
-    patience: int | None = Field(2, ge=1, description="Epochs without improvement before stopping; null: never stop early.")
+    patience: int | None = Field(
+        2,
+        ge=1,
+        description="Evaluations without improvement before stopping; null: never stop early. Those count that had a chance: behind the "
+        "warm-up, and some 100 steps behind the last that counted.",
+    )
     min_improvement: float = Field(0.0, ge=0)
-    metric: str | None = Field(None, description="Validation metric that picks the best epoch; default: the task's own.")
+    metric: str | None = Field(
+        None,
+        description="Validation metric that picks the best epoch; default: the task's own. Of equal epochs the one with less loss.",
+    )
     shuffle_rows: int = Field(100_000, ge=1, description="Rows of a lane held for shuffling.")
     seed: int = 42
+
+    @property
+    def length(self) -> int:
+        """Return ``epochs`` of a training that was planned (``training.plan``); the ranks are given no other."""
+        assert self.epochs is not None, "train.epochs was not planned"
+        return self.epochs
+
+    @property
+    def rate(self) -> float:
+        """Return ``learning_rate`` of a training that was planned."""
+        assert self.learning_rate is not None, "train.learning_rate was not planned"
+        return self.learning_rate
 
 
 class GenerateConfig(Section):

@@ -14,6 +14,7 @@ from sparknlp_ft.config import DataConfig
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import TRAIN, VALIDATION, Roles
 from sparknlp_ft.tables.cures import MOST_LABELS
+from sparknlp_ft.tables.cut import cut_of
 from sparknlp_ft.tables.names import column
 from sparknlp_ft.tables.survey import SPLITS
 from sparknlp_ft.tables.targets import KINDS
@@ -103,7 +104,7 @@ def _groups(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> list[R
     length = F.log1p(F.length(F.concat_ws(" ", *contracts.plain_texts(roles))))
     described = df.select(
         contracts.raw_split(roles, data).alias("raw"),
-        contracts.in_cut(roles, data).alias("cut"),
+        cut_of(df, roles, data).holds(roles).alias("cut"),
         contracts.no_text(roles).alias("no_text"),
         (~there).alias("no_target"),
         F.struct(*[column(name) for name in roles.key]).alias("key"),

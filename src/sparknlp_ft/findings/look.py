@@ -1,4 +1,4 @@
-"""All that is found in the rows of a table, in two passes over it: a census, and a grouping of equal texts."""
+"""All that is found in the rows of a table, in two passes over it, a census and a grouping of equal texts, and a sample of texts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sparknlp_ft.config import DataConfig
 from sparknlp_ft.findings.census import Census, Lengths, Tally, take_census
 from sparknlp_ft.findings.finding import EXAMPLES, NOTE, WARNING, Finding, ordered
 from sparknlp_ft.findings.labels import label_findings
+from sparknlp_ft.findings.language import language_findings
 from sparknlp_ft.findings.overlap import Overlap, find_equal
 from sparknlp_ft.tables.contracts import TEST, TRAIN, VALIDATION, Roles
 from sparknlp_ft.tables.spelling import LABELLED
@@ -43,7 +44,8 @@ def look_through(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> l
     if task.target_kind in LABELLED and roles.target is not None:
         found += label_findings(census, single=task.target_kind == "label")
     overlap = find_equal(df, roles, data, task, rows=census.total)
-    return ordered([*found, *_equal(overlap, census, task), *_drift(census)])
+    own = {split: count for split, count in census.rows.items() if split != VALIDATION or census.has_validation}
+    return ordered([*found, *_equal(overlap, census, task), *_drift(census), *language_findings(df, roles, data, own)])
 
 
 def cut_findings(lengths: Mapping[int, int], *, max_length: int, special: int, window: str) -> list[Finding]:

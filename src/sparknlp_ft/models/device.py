@@ -16,7 +16,7 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Return the number format for ``precision`` 'auto', 'bfloat16' or 'float32'.
+    """Return the number format for ``precision`` 'auto', 'bfloat16', 'float16' or 'float32'.
 
     'auto' means bfloat16 only where the device computes it natively: emulated, it is several times slower than float32.
     """
@@ -24,7 +24,7 @@ def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
 
     if precision == "auto":
         return torch.bfloat16 if has_bfloat16(device) else torch.float32
-    return {"bfloat16": torch.bfloat16, "float32": torch.float32}[precision]
+    return {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}[precision]
 
 
 def has_bfloat16(device: torch.device) -> bool:

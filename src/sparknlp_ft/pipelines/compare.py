@@ -9,16 +9,16 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sparknlp_ft.compare.board import write_board
-from sparknlp_ft.compare.candidates import Candidate, candidates_of, search_space
-from sparknlp_ft.compare.cheap import compared_baselines
-from sparknlp_ft.compare.comparison import Comparison, log_comparison
-from sparknlp_ft.compare.contest import Contest, Trained
-from sparknlp_ft.compare.plan import comparison_run, plan_comparison
-from sparknlp_ft.compare.search import check_trials
+from sparknlp_ft.comparing.board import write_board
+from sparknlp_ft.comparing.candidates import Candidate, candidates_of, search_space
+from sparknlp_ft.comparing.cheap import compared_baselines
+from sparknlp_ft.comparing.comparison import Comparison, log_comparison
+from sparknlp_ft.comparing.contest import Contest, Trained
+from sparknlp_ft.comparing.plan import comparison_run, plan_comparison
+from sparknlp_ft.comparing.search import check_trials
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import UserError
-from sparknlp_ft.steps.checks import check_base, check_loss, check_metric, check_task, check_window, compared_metric
+from sparknlp_ft.steps.checks import check_base, check_loss, check_metric, check_task, check_window, compared_metric, look_at_table
 from sparknlp_ft.steps.command import Command, Option
 from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
 from sparknlp_ft.steps.job import Job
@@ -93,6 +93,7 @@ COMMAND = Command(
     place=6,
     help="candidates and cheap baselines on one table → leaderboard of quality, size and speed; search for settings",
     check=check_compare,
+    look=look_at_table,
     run=lambda config, spark, arguments: run_compare(config, spark, trials=arguments.search, given=_given(arguments)),
     options=(
         Option(

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
-from sparknlp_ft.steps.checks import check_task
+from sparknlp_ft.steps.checks import check_task, look_at_scored
 from sparknlp_ft.steps.command import Command, Option
 from sparknlp_ft.steps.deployment import wanted_model
 from sparknlp_ft.steps.evaluation import Evaluation, check_split, evaluate_rows, log_evaluation, rows_of_split
 from sparknlp_ft.steps.job import open_job
+from sparknlp_ft.steps.wrong_rows import check_wrong, wrong_rows
 from sparknlp_ft.tables.contracts import TEST
 from sparknlp_ft.tables.delta import files_present
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def run_evaluate(config: Config, spark: SparkSession, *, split: str = TEST, model: str | None = None) -> Evaluation:
+def run_evaluate(config: Config, spark: SparkSession, *, split: str = TEST, model: str | None = None, wrong: int = 0) -> Evaluation:
     """Evaluate a registered model on a split of ``data.table`` and log the result to the model's run.
 
     Args:
@@ -26,6 +27,7 @@ def run_evaluate(config: Config, spark: SparkSession, *, split: str = TEST, mode
         spark: The session.
         split: 'test', 'validation', 'train' or 'all'.
         model: Name of the model, instead of ``score.model``.
+        wrong: Show so many of the most wrong rows in the report, with their texts.
 
     Raises:
         UserError: Table, split or model are not there, or do not fit each other.
@@ -37,7 +39,8 @@ def run_evaluate(config: Config, spark: SparkSession, *, split: str = TEST, mode
     wanted = wanted_model(config, job.store)
     with files_present(job.source):
         title = f"{job.source.ref.display} version {job.source.version}, {split}"
-        result = evaluate_rows(job, wanted, rows_of_split(job, split), title)
+        result = evaluate_rows(job, wanted, rows := rows_of_split(job, split), title)
+        result = replace(result, wrong=wrong_rows(job, wanted, rows, wrong)) if wrong else result
     return replace(result, logged=log_evaluation(job, result, split)) if wanted.run_id else result
 
 
@@ -45,8 +48,14 @@ COMMAND = Command(
     place=4,
     help="registered model + labelled table → metrics, per-label table, confusion matrix",
     check=check_task,
-    run=lambda config, spark, arguments: run_evaluate(config, spark, split=arguments.split),
+    look=look_at_scored,
+    run=lambda config, spark, arguments: run_evaluate(config, spark, split=arguments.split, wrong=arguments.wrong),
     options=(
         Option("--split", {"default": TEST, "help": "rows to evaluate: test, validation, train or all (default: test)"}, check_split),
+        Option(
+            "--wrong",
+            {"type": int, "default": 0, "metavar": "N", "help": "show N of the most wrong rows in the report, with their texts"},
+            check_wrong,
+        ),
     ),
 )

@@ -12,7 +12,7 @@ from sparknlp_ft.reports.profile import Profile
 from sparknlp_ft.snapshot.build import snapshots_folder
 from sparknlp_ft.sources.combine import combined
 from sparknlp_ft.sources.read import read_sources
-from sparknlp_ft.steps.checks import check_sources, check_task
+from sparknlp_ft.steps.checks import check_sources, check_task, together
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.steps.profile import profile_table
 from sparknlp_ft.storage import Folder
@@ -41,7 +41,7 @@ def run_ingest(config: Config, spark: SparkSession) -> Profile:
         with spark_step("checking keys and columns", spark):
             rows = combined(loaded, data, get_task(data.task))
         with spark_step(f"writing {sum(one.rows for one in loaded):,} rows to {ref.display}", spark):
-            create(rows, ref, properties=PROPERTIES, mode="overwrite" if there else "errorifexists")
+            create(rows, ref, properties=PROPERTIES, mode="overwrite" if there else "error")
     pinned = pin(spark, ref)
     log.info("%s is at version %d%s", ref.display, pinned.version, " (earlier versions are kept)" if there else "")
     with spark_step("profile", spark):
@@ -60,7 +60,7 @@ def _scratch(config: Config) -> Folder:
 
 def check_ingest(config: Config) -> list[str]:
     """Check task and sources."""
-    return [*check_task(config), *check_sources(config)]
+    return together(config, check_task, check_sources)
 
 
 COMMAND = Command(

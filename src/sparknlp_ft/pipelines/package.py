@@ -14,6 +14,8 @@ from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.models.foreign import DEFAULT_LENGTH
 from sparknlp_ft.models.meta import ModelMeta
 from sparknlp_ft.progress import step
+from sparknlp_ft.reports.blocks import Facts, Report
+from sparknlp_ft.reports.page import Viewed
 from sparknlp_ft.scoring import ddl
 from sparknlp_ft.scoring.rows import STATUS_FIELDS
 from sparknlp_ft.steps.command import Command
@@ -34,13 +36,24 @@ from sparknlp_ft.tracking.store import ModelRef, connect, register, set_alias, s
 
 
 @dataclass(frozen=True)
-class Packaged:
+class Packaged(Viewed):
     """What packaging came to."""
 
     model: ModelRef
     source: str
     meta: ModelMeta
     alias: str | None
+
+    def report(self) -> Report:
+        """Return what notebooks show."""
+        meta, alias = self.meta, f"{self.alias} → {self.model.display}" if self.alias else "none moved"
+        rows = {
+            "model": self.model.display, "run": self.model.run_id, "task": meta.task, "labels": len(meta.labels) or None,
+            "tokens of a window": meta.text.max_length, "reads": ", ".join(meta.columns.values()),
+            "adds": ", ".join([*ddl.names(meta.fields), *ddl.names(STATUS_FIELDS)]), "alias": alias,
+        }  # fmt: skip
+        said = f"{self.source} is registered as {self.model.display}: score with score.model={self.model.display}."
+        return Report("package", self.source, [said], [Facts.of("", rows)])
 
     def __str__(self) -> str:
         code = " score.allow_code=true" if self.meta.processing else ""

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import ConfigError
-from sparknlp_ft.steps.checks import check_metric, check_task
+from sparknlp_ft.reports.blocks import Report
+from sparknlp_ft.reports.page import Viewed
+from sparknlp_ft.steps.checks import check_metric, check_task, look_at_table
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.steps.deployment import deploy
 from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
 from sparknlp_ft.steps.job import Job, cured_rows, open_job
 from sparknlp_ft.steps.lineage import source_tags
+from sparknlp_ft.steps.training_report import verdict_blocks
 from sparknlp_ft.tables.delta import Pinned, files_present
 from sparknlp_ft.tables.survey import Survey, survey
 from sparknlp_ft.tables.watch import spark_step
@@ -25,11 +28,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Promotion:
+class Promotion(Viewed):
     """What a promotion came to."""
 
     source: Pinned
     verdict: Verdict
+
+    def report(self) -> Report:
+        """Return what notebooks show."""
+        table = f"{self.source.ref.display} version {self.source.version}"
+        return Report("promote", table, [f"{self.verdict}."], verdict_blocks(self.verdict))
 
     def __str__(self) -> str:
         return f"table  {self.source.ref.display} version {self.source.version}\nalias  {self.verdict}"
@@ -86,5 +94,6 @@ COMMAND = Command(
     place=5,
     help="a run's model or a version → the alias, if it beats the aliased model on validation rows",
     check=check_promote,
+    look=look_at_table,
     run=lambda config, spark, arguments: run_promote(config, spark),
 )

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import ConfigError
+from sparknlp_ft.reports.blocks import Facts, Report
+from sparknlp_ft.reports.page import Viewed
 from sparknlp_ft.scoring.notes import Note
 from sparknlp_ft.scoring.stages import stage_prefix
-from sparknlp_ft.steps.checks import check_task
+from sparknlp_ft.steps.checks import check_task, look_at_scored
 from sparknlp_ft.steps.command import Command, Option
 from sparknlp_ft.steps.deployment import deploy, wanted_model
 from sparknlp_ft.steps.job import Job
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ScoreResult:
+class ScoreResult(Viewed):
     """What a scoring run came to."""
 
     rows_in: int
@@ -45,6 +47,17 @@ class ScoreResult:
     model_name: str
     model_version: str
     deleted: int = 0  #: Predictions of rows that left the source, marked or deleted now.
+
+    def report(self) -> Report:
+        """Return what notebooks show."""
+        version = "not made" if self.output_version is None else f"version {self.output_version}"
+        said = f"{self.scored:,} of {self.rows_in:,} rows were scored with {self.model_name}/{self.model_version}"
+        said += f"; {self.skipped:,} had a prediction already. Predictions are in {self.output}, {version}."
+        rows = {
+            "table": f"{self.source} version {self.source_version}", "ok": self.ok, "empty": self.empty, "in error": self.errors,
+            "longer than the window": self.truncated, "seconds": self.seconds, "rows per second": self.rows_per_second or None,
+        }  # fmt: skip
+        return Report("score", self.source, [said], [Facts.of("", rows)])
 
     def __str__(self) -> str:
         rate = f" in {self.seconds:.1f} s, {self.rows_per_second:.0f} rows/s" if self.scored else ""
@@ -142,6 +155,7 @@ COMMAND = Command(
     place=3,
     help="Delta table + registered model → predictions, merged by key",
     check=check_task,
+    look=look_at_scored,
     run=_run,
     options=(
         Option(

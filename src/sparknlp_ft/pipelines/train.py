@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 from sparknlp_ft.config import Config
 from sparknlp_ft.findings.finding import Finding
 from sparknlp_ft.progress import step
+from sparknlp_ft.reports.blocks import Report
+from sparknlp_ft.reports.page import Viewed
 from sparknlp_ft.snapshot.manifest import Manifest
-from sparknlp_ft.steps.checks import check_base, check_loss, check_metric, check_task
+from sparknlp_ft.steps.checks import check_base, check_libraries, check_loss, check_metric, check_task, look_at_table, together
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.steps.findings import find_all, keep
 from sparknlp_ft.steps.fine_tuning import close_run, fine_tune, log_result, prepare, training_run
 from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
-from sparknlp_ft.steps.job import open_job
+from sparknlp_ft.steps.job import Job, open_job
 from sparknlp_ft.steps.lineage import lineage
 from sparknlp_ft.steps.ranks import with_ranks
+from sparknlp_ft.steps.training_report import Trained, log_training
 from sparknlp_ft.tables.delta import Pinned
 from sparknlp_ft.tasks import get_task
-from sparknlp_ft.tracking.store import ModelRef, register
+from sparknlp_ft.tracking.store import ModelRef, Run, register
 from sparknlp_ft.training.job import TrainResult
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainOutcome:
+class TrainOutcome(Viewed):
     """What a training job came to."""
 
     source: Pinned
@@ -37,6 +40,11 @@ class TrainOutcome:
     verdict: Verdict
     run_id: str
     findings: tuple[Finding, ...] = ()  #: What was found in the rows before.
+    page: Report | None = None  #: What is shown in notebooks, and was logged as ``report.html``.
+
+    def report(self) -> Report:
+        """Return what is shown in notebooks, and was logged as ``report.html``."""
+        return self.page or Report("train", self.source.ref.display, str(self).splitlines())
 
     def __str__(self) -> str:
         splits = ", ".join(f"{split.rows:,} {name}" for name, split in self.manifest.splits.items())
@@ -47,10 +55,21 @@ class TrainOutcome:
         lines = [
             f"table     {self.source.ref.display} version {self.source.version}: {splits} rows",
             f"training  {result.ranks} rank(s), {result.precision}{share}, {speed}; {best}",
+            *self._advice(),
             f"model     {self.model.display} (run {self.run_id})",
             f"alias     {self.verdict}",
         ]
         return "\n".join(lines)
+
+    def _advice(self) -> list[str]:
+        found = []
+        if (falling := self.result.still_falling) is not None:
+            more = f"it may learn more with train.epochs={2 * len(self.result.epochs)}"
+            found += [f"          the loss was still falling at the end ({falling[0]:.4f}, then {falling[1]:.4f} on validation): {more}"]
+        if error := self.result.calibration:
+            fitted = f"{error['ece_before']:.4f} as trained, {error['ece_after']:.4f} with the temperature that was fitted"
+            found += [f"scores    calibration error on validation {fitted}"]
+        return found
 
 
 def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
@@ -66,25 +85,27 @@ def run_train(config: Config, spark: SparkSession) -> TrainOutcome:
     with training_run(job, manifest, f"train {config.model_name}") as run:
         keep(findings, run)
         result = fine_tune(job, run, manifest, base)
-        with step("logging and registering the model"):
-            model = register(job.store, log_result(run, result), config.model_name, tags=lineage(job.source, manifest))
+        model = _registered(job, run, result, manifest)
         verdict = judge(job, model, TableFacts.of_manifest(manifest))
-        run.log_metrics(verdict.as_metrics())
+        page = log_training(job, run, Trained(manifest, result, verdict, findings))
     close_run(result, run.run_id)
-    return TrainOutcome(job.source, manifest, result, model, verdict, run.run_id, tuple(findings))
+    return TrainOutcome(job.source, manifest, result, model, verdict, run.run_id, tuple(findings), page)
+
+
+def _registered(job: Job, run: Run, result: TrainResult, manifest: Manifest) -> ModelRef:
+    with step("logging and registering the model"):
+        return register(job.store, log_result(run, result), job.config.model_name, tags=lineage(job.source, manifest))
 
 
 def check_train(config: Config) -> list[str]:
     """Check task, base model, loss and metric."""
-    found = [*check_task(config), *check_base(config)]
-    check_loss(config)
-    check_metric(config, get_task(config.data.task))
-    return found
+    return together(config, check_task, check_base, check_libraries, check_loss, lambda one: check_metric(one, get_task(one.data.task)))
 
 
 COMMAND = Command(
     place=2,
     help="Delta table → fine-tuned model, tracked and registered",
     check=check_train,
+    look=look_at_table,
     run=lambda config, spark, arguments: run_train(config, spark),
 )

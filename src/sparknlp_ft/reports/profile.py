@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sparknlp_ft.reports.blocks import Block, Facts, Report, Table
+from sparknlp_ft.reports.page import Viewed
+
 #: Labels that are listed by name; the rest is summed up.
 LISTED_LABELS = 200
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
@@ -12,7 +15,7 @@ WIDTH = 110
 
 
 @dataclass(frozen=True)
-class Profile:
+class Profile(Viewed):
     """What one version of a table holds. Quantiles are at ``SHARES``."""
 
     table: str
@@ -29,6 +32,23 @@ class Profile:
     tokens: tuple[int, ...] | None  #: None where there was no tokenizer.
     sampled: int | None  #: Rows that ``tokens`` is of, if not all.
     findings: Sequence[object] = ()  #: What was found in the rows, each as it is told.
+
+    def report(self) -> Report:
+        """Return what notebooks show."""
+        told = {
+            "without text": self.without_text, "without label": self.without_label, "bad UTF-8": self.mended,
+            "text seen before": self.repeated, **{f"split {name}": rows for name, rows in self.splits.items()},
+        }  # fmt: skip
+        blocks: list[Block] = [Facts.of("Rows", told)]
+        lengths = {"tokens": self.tokens, "words": self.words, "characters": self.characters}
+        columns = ["at most", *[f"{share:.0%} of rows" for share in SHARES]]
+        note = "" if self.sampled is None else f"Tokens: of a sample of {self.sampled:,} rows."
+        blocks.append(Table("Lengths", columns, [[name, *values] for name, values in lengths.items() if values], note))
+        if self.labels:
+            ranked = sorted(self.labels.items(), key=lambda pair: (-pair[1], pair[0]))
+            blocks.append(Table("Labels", ["label", "rows"], ranked).shortened("the table itself"))
+        said = [f"{self.table} is at version {self.version} and has {self.rows:,} rows.", *[str(one) for one in self.findings]]
+        return Report("ingest", self.table, said, blocks)
 
     def __str__(self) -> str:
         head = [f"{self.table} at version {self.version}: {self.rows:,} rows"]

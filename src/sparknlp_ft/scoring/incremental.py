@@ -219,15 +219,14 @@ def matched(rows: DataFrame, roles: Roles, keys: DataFrame, *, how: str) -> Data
 def with_scores(rows: DataFrame, roles: Roles, score: Callable[..., Column], *, partitions: int) -> DataFrame:
     """Add the struct ``_scored``: status, error, truncated and the task's columns.
 
-    Rows are spread at random first, so that no task gets the long texts: they are dealt out after a sort by hash, which
-    is what Spark does with a repartition to a number.
+    Rows are spread by a hash of their texts: no task gets the long ones, and equal texts meet in one task, which scores them once.
     """
     texts = [column(name) for _, name in roles.texts]
     mended = F.lit(False)
     for text in texts:
         mended = mended | is_mended(text)
     row = F.xxhash64(*[column(key) for key in roles.key])
-    return rows.repartition(partitions).withColumn(SCORED, score(row, mended, *[clean_text(text) for text in texts]))
+    return rows.repartition(partitions, *texts).withColumn(SCORED, score(row, mended, *[clean_text(text) for text in texts]))
 
 
 def partitions_for(rows: int, slots: int) -> int:

@@ -6,6 +6,8 @@ Pure pandas and numpy; the UDF (``udf``) and the MLflow model (``tracking.pyfunc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,9 @@ from sparknlp_ft.scoring.engine import Engine, Scored
 from sparknlp_ft.scoring.faults import Doubt
 from sparknlp_ft.scoring.halving import by_halves, spread
 from sparknlp_ft.tasks import Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 OK, EMPTY, ERROR = "ok", "empty", "error"
 #: Of a prediction whose row is no longer in the source, where ``score.on_deleted`` speaks of such.
@@ -31,6 +36,39 @@ PROBE = "a text"
 MENDED = "bytes that are not valid UTF-8 were replaced"
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Rows of which is known what becomes of each.
+
+    Attributes:
+        engine: What scored them.
+        good: Numbers of the rows that have a prediction, in order.
+        results: Their results.
+        shown: Their texts and offsets, as ``Task.decode`` takes them.
+        status: Of all rows, strings.
+        error: What is wrong with each row, strings or None.
+        truncated: bool [rows].
+    """
+
+    engine: Engine
+    good: np.ndarray
+    results: np.ndarray
+    shown: Rows
+    status: np.ndarray
+    error: np.ndarray
+    truncated: np.ndarray
+
+    def arrays(self, most_scores: int | None = None) -> dict[str, pa.Array] | None:
+        """Return the predictions of the good rows, of which there are some, as ``Task.arrays`` makes them."""
+        return self.engine.task.arrays(self.results, self.shown, self.engine.setup, most_scores=most_scores)
+
+    def frame(self) -> pd.DataFrame:
+        """Return what ``score_rows`` returns."""
+        predictions, size = self.engine.task.decode(self.results, self.shown, self.engine.setup), len(self.status)
+        columns = {name: spread(predictions[name], self.good, size) for name in predictions.columns}
+        return pd.DataFrame(columns, index=range(size)).assign(status=self.status, error=self.error, truncated=self.truncated)
+
+
 def score_rows(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: Sequence[int] | None = None) -> pd.DataFrame:
     """Score rows, good and bad.
 
@@ -46,6 +84,11 @@ def score_rows(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: S
     Raises:
         MachineFault: The rows are not at fault for what went wrong.
     """
+    return judge(engine, texts, rows=rows).frame()
+
+
+def judge(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: Sequence[int] | None = None) -> Judged:
+    """Run rows through the engine, and find those that are empty or at fault; arguments as ``score_rows`` takes them."""
     # NULL and blank are seen here; a text of which the tokenizer keeps nothing (control characters, say) by its tokens.
     present = np.logical_and.reduce([present_texts(column) for column in texts])
     numbers = np.flatnonzero(present)
@@ -66,10 +109,8 @@ def score_rows(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: S
     truncated[numbers] = _joined([part.truncated for part in parts]).astype(bool)
     chosen = np.flatnonzero(good)
     offsets = [one for part in parts for one in part.offsets or ()]
-    found = Rows([], texts=_take(columns[-1], chosen), offsets=_take(offsets, chosen) if engine.task.needs_offsets else [])
-    predictions = engine.task.decode(_joined([part.results for part in parts])[good], found, engine.setup)
-    result = pd.DataFrame({name: spread(predictions[name], numbers[good], size) for name in predictions.columns}, index=range(size))
-    return result.assign(status=status, error=error, truncated=truncated)
+    shown = Rows([], texts=_take(columns[-1], chosen), offsets=_take(offsets, chosen) if engine.task.needs_offsets else [])
+    return Judged(engine, numbers[good], _joined([part.results for part in parts])[good], shown, status, error, truncated)
 
 
 def present_texts(texts: Sequence[str | None]) -> np.ndarray:

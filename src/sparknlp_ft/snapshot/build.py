@@ -23,12 +23,14 @@ from pyspark.sql import functions as F
 from sparknlp_ft import identity
 from sparknlp_ft.config import Config
 from sparknlp_ft.progress import log
+from sparknlp_ft.sessions import hold
 from sparknlp_ft.snapshot.encode import EncodePlan, encode_files, tokenizer_files, tokenizing_encoder
 from sparknlp_ft.snapshot.manifest import FILE_NAME, FORMAT, Manifest, SnapshotFile, Split
 from sparknlp_ft.storage import Folder, is_url
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import Roles, no_text
 from sparknlp_ft.tables.cures import cured
+from sparknlp_ft.tables.cut import with_split as split_by
 from sparknlp_ft.tables.delta import Pinned, files_present, read
 from sparknlp_ft.tables.names import column
 from sparknlp_ft.tables.session import slots
@@ -137,7 +139,7 @@ def _plan(found: Survey, config: Config, tokenizer: str, folder: str) -> _Plan:
 def _encode(rows: DataFrame, plan: _Plan, found: Survey, model_dir: str | Path) -> dict[str, Split]:
     """Have the workers tokenise and write the rows that ``_dealt`` gave their files."""
     spark, build = rows.sparkSession, plan.encode
-    content = spark.sparkContext.broadcast(tokenizer_files(model_dir))
+    content = hold(spark, tokenizer_files(model_dir))
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return encode_files(batches, build, tokenizing_encoder(build.fingerprint, content.value))
@@ -145,7 +147,7 @@ def _encode(rows: DataFrame, plan: _Plan, found: Survey, model_dir: str | Path) 
     tasks = min(len(plan.files), max(slots(spark), math.ceil(sum(found.rows.values()) / (4 * FILE_ROWS))))
     written = rows.repartition(tasks, "file").sortWithinPartitions("file", "row").mapInArrow(run, "info string").collect()
     infos = {info["file"]: info for info in (json.loads(row["info"]) for row in written)}
-    content.destroy()
+    content.release()
     result = {split: _split(infos, plan, split) for split in plan.splits}
     _check_counts(result, found)
     return result
@@ -155,7 +157,7 @@ def _dealt(df: DataFrame, roles: Roles, found: Survey, config: Config) -> DataFr
     """The usable rows, each with the number of the file it belongs to: by split, then lane, then range of the key hash."""
     assert roles.target is not None
     keys = [column(name) for name in roles.key]
-    with_split = contracts.with_split(df, roles, config.data, has_validation=found.has_validation)
+    with_split = split_by(df, roles, config.data, has_validation=found.has_validation, cut=found.cut)
     lanes = config.train.lanes
     row, lane = F.xxhash64(*keys), F.pmod(F.xxhash64(*keys, F.lit("lane")), F.lit(lanes))
     # The upper 32 bits of the hash, as a fraction of their range, choose the file: files of a lane follow each other in order.
@@ -194,7 +196,9 @@ def _check_counts(splits: Mapping[str, Split], found: Survey) -> None:
 
 def _key(pinned: Pinned, config: Config, roles: Roles, tokenizer: str) -> str:
     form = (FORMAT, _CONTENT, FILE_ROWS)
-    decides = identity.of_snapshot(config, (pinned.table_id, pinned.version), format=form, tokenizer=tokenizer, roles=asdict(roles))
+    share = contracts.test_share(roles, config.data)
+    more = {"format": form, "tokenizer": tokenizer, "roles": asdict(roles), **({"test": share} if share else {})}
+    decides = identity.of_snapshot(config, (pinned.table_id, pinned.version), **more)
     return identity.fingerprint(decides, length=20)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from sparknlp_ft.sessions import hold
 from sparknlp_ft.snapshot.encode import token_lengths, tokenizer_files, tokenizing_encoder
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import Roles
@@ -26,7 +27,7 @@ def length_counts(df: DataFrame, roles: Roles, model_dir: str | Path, *, rows: i
     """Return the rows of each length in tokens, and whether they are only a sample of the ``rows`` rows."""
     texts = df.select(*[F.coalesce(contracts.clean_text(column(name)), F.lit("")).alias(role) for role, name in roles.texts])
     spark = texts.sparkSession
-    content, fingerprint = spark.sparkContext.broadcast(tokenizer_files(model_dir)), tokenizer_fingerprint(model_dir)
+    content, fingerprint = hold(spark, tokenizer_files(model_dir)), tokenizer_fingerprint(model_dir)
     if rows > SAMPLE_ROWS:
         texts = texts.sample(SAMPLE_ROWS / rows, seed=0)
 
@@ -34,5 +35,5 @@ def length_counts(df: DataFrame, roles: Roles, model_dir: str | Path, *, rows: i
         return token_lengths(batches, tokenizing_encoder(fingerprint, content.value))
 
     found = texts.mapInArrow(run, "length bigint, rows bigint").groupBy("length").agg(F.sum("rows")).collect()
-    content.destroy()
+    content.release()
     return {row[0]: row[1] for row in found}, rows > SAMPLE_ROWS

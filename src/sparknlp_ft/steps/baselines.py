@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pyspark.sql import functions as F
 
 from sparknlp_ft.baselines.methods import Fitted, Method, Sample
@@ -16,13 +17,14 @@ from sparknlp_ft.progress import log, step
 from sparknlp_ft.reports.leaderboard import BASELINE, Entry
 from sparknlp_ft.steps.evaluation import split_rows
 from sparknlp_ft.steps.job import Job
-from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, clean_text, is_blank, resolve_roles
+from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, clean_text, is_blank, resolve_roles, row_hash
 from sparknlp_ft.tables.delta import files_present
 from sparknlp_ft.tables.names import column
 from sparknlp_ft.tables.survey import Survey, survey
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import Task
+from sparknlp_ft.tasks.resampling import Measured
 from sparknlp_ft.tasks.task import Outcomes, join_outcomes
 
 if TYPE_CHECKING:
@@ -50,13 +52,26 @@ class _Trained:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One split: the metrics of the constant answer, and metrics and rows per second of each method."""
+    """One split: the constant answer and each method, as they came out row by row, and rows per second of each method."""
 
-    constant: Metrics
-    methods: list[tuple[Metrics, float]]
+    constant: Measured
+    methods: list[tuple[Measured, float]]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One cheap method: what the leaderboard says of it, and what it came to on each validation row; None if it failed."""
+
+    entry: Entry
+    validation: Measured | None = None
 
 
 def measure_baselines(job: Job) -> list[Entry]:
+    """Fit and measure the baselines of the table's task, and return their entries of the leaderboard; raises as ``fit_baselines``."""
+    return [one.entry for one in fit_baselines(job)]
+
+
+def fit_baselines(job: Job) -> list[Baseline]:
     """Fit and measure the baselines of the table's task.
 
     Raises:
@@ -69,7 +84,7 @@ def measure_baselines(job: Job) -> list[Entry]:
     splits = [split for split in (VALIDATION, TEST) if found.rows.get(split)]
     with files_present(job.source):
         measured = {split: _measure(labelled, split, job.task, found, [one.fitted for one in trained]) for split in splits}
-    return [*_entries(job.task, trained, measured, note), *failed]
+    return [*_entries(job.task, trained, measured, note), *map(Baseline, failed)]
 
 
 def _labelled(job: Job) -> tuple[DataFrame, Survey]:
@@ -80,8 +95,7 @@ def _labelled(job: Job) -> tuple[DataFrame, Survey]:
     assert roles.target is not None
     texts = [F.coalesce(clean_text(column(name)), F.lit("")).alias(f"text_{i}") for i, (_, name) in enumerate(roles.texts)]
     target = KINDS[task.target_kind].value(rows, roles.target).alias("target")
-    row = F.xxhash64(*[column(name) for name in roles.key]).alias("row")
-    return rows.select(column(SPLIT), row, target, *texts).where(F.col("target").isNotNull()), found
+    return rows.select(column(SPLIT), row_hash(roles), target, *texts).where(F.col("target").isNotNull()), found
 
 
 def _samples(labelled: DataFrame, splits: Sequence[str]) -> list[tuple[Sample, str]]:
@@ -135,10 +149,10 @@ def _measure(labelled: DataFrame, split: str, task: Task, found: Survey, methods
     """
     seconds = [0.0] * len(methods)
     parts: list[list[Outcomes]] = [[] for _ in range(1 + len(methods))]
-    rows = 0
+    seen: list[int] = []
     with step(f"baselines on {split} rows"):
-        for texts, targets in _chunks(labelled, split):
-            rows += len(targets)
+        for rows, texts, targets in _chunks(labelled, split):
+            seen += rows
             some = [i for i, row in enumerate(texts) if all(text.strip() for text in row)]
             empty: list[str | None] = [None] * len(targets)
             outcomes = task.outcomes_of_values(targets, empty, found.labels, [1] * len(targets))
@@ -149,36 +163,41 @@ def _measure(labelled: DataFrame, split: str, task: Task, found: Survey, methods
                 seconds[number] += time.monotonic() - start
                 predictions = [given.get(i) for i in range(len(targets))]
                 parts[1 + number].append(task.outcomes_of_values(targets, predictions, found.labels, [1] * len(targets)))
-        constant, *results = [task.metrics(join_outcomes(one), found.labels) for one in parts]
-    return _Measured(constant, [(result, rows / max(spent, 1e-9)) for result, spent in zip(results, seconds, strict=True)])
+        hashes = np.asarray(seen, dtype=np.int64)
+        constant, *results = [Measured(hashes, join_outcomes(one), found.labels) for one in parts]
+    return _Measured(constant, [(result, len(seen) / max(spent, 1e-9)) for result, spent in zip(results, seconds, strict=True)])
 
 
-def _chunks(labelled: DataFrame, split: str) -> Iterator[tuple[list[tuple[str, ...]], list[str]]]:
+def _chunks(labelled: DataFrame, split: str) -> Iterator[tuple[list[int], list[tuple[str, ...]], list[str]]]:
     texts = _text_columns(labelled)
-    rows = labelled.where(F.col(SPLIT) == split).select("target", *texts).toLocalIterator()
+    rows = labelled.where(F.col(SPLIT) == split).select("row", "target", *texts).toLocalIterator()
     while chunk := list(islice(rows, CHUNK)):
-        yield [tuple(row[1:]) for row in chunk], [row[0] for row in chunk]
+        yield [row[0] for row in chunk], [tuple(row[2:]) for row in chunk], [row[1] for row in chunk]
 
 
-def _entries(task: Task, trained: Sequence[_Trained], measured: Mapping[str, _Measured], note: str) -> list[Entry]:
+def _entries(task: Task, trained: Sequence[_Trained], measured: Mapping[str, _Measured], note: str) -> list[Baseline]:
+    def metrics(found: Measured) -> Metrics:
+        return task.metrics(found.outcomes, found.labels)
+
     validation, test = measured[VALIDATION], measured.get(TEST)
     entries = []
     if task.constant is not None:
         name, about = task.constant
-        entries.append(Entry(name, BASELINE, validation.constant, test.constant if test else {}, settings={"method": about}))
+        own = metrics(test.constant) if test else {}
+        entry = Entry(name, BASELINE, metrics(validation.constant), own, settings={"method": about})
+        entries.append(Baseline(entry, validation.constant))
     for i, one in enumerate(trained):
-        entries.append(
-            Entry(
-                one.method.name,
-                BASELINE,
-                validation.methods[i][0],
-                test.methods[i][0] if test else {},
-                parameters=one.fitted.parameters,
-                size_mb=one.fitted.size / 1e6,
-                training_seconds=one.seconds,
-                scoring_rows_per_second=(test or validation).methods[i][1],
-                settings={"method": one.method.about, **one.fitted.settings},
-                note=note,
-            )
+        entry = Entry(
+            one.method.name,
+            BASELINE,
+            metrics(validation.methods[i][0]),
+            metrics(test.methods[i][0]) if test else {},
+            parameters=one.fitted.parameters,
+            size_mb=one.fitted.size / 1e6,
+            training_seconds=one.seconds,
+            scoring_rows_per_second=(test or validation).methods[i][1],
+            settings={"method": one.method.about, **one.fitted.settings},
+            note=note,
         )
+        entries.append(Baseline(entry, validation.methods[i][0]))
     return entries

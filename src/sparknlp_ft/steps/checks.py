@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from sparknlp_ft.config import Config, SourceConfig, TrainConfig
-from sparknlp_ft.errors import ConfigError, DataError, nearest
+from sparknlp_ft.errors import ConfigError, DataError, TableAbsent, UserError, nearest
 from sparknlp_ft.storage import is_url
+from sparknlp_ft.tables.contracts import check_given, resolve_roles
+from sparknlp_ft.tables.delta import TableRef
+from sparknlp_ft.tables.own_log import LOG, Columns, columns_of, local_folder, tables_beside
+from sparknlp_ft.tables.session import starts_here
 from sparknlp_ft.tables.spelling import LABELLED
 from sparknlp_ft.tasks import Task, get_task
 from sparknlp_ft.text.windows import get_window
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
 def check_task(config: Config) -> list[str]:
@@ -20,6 +29,85 @@ def check_task(config: Config) -> list[str]:
     check_roles(config)
     check_cures(config)
     return [f"task {task.name}: needs {', '.join((*task.text_roles, task.target_role))}"]
+
+
+def together(config: Config, *checks: Callable[[Config], list[str] | None]) -> list[str]:
+    """Make several checks and return all that was found, a line each.
+
+    Raises:
+        UserError: What does not fit: one problem as it was raised, several as one error that lists them.
+    """
+    lines: list[str] = []
+    problems: list[UserError] = []
+    for check in checks:
+        try:
+            lines += check(config) or []
+        except UserError as error:
+            problems.append(error)
+    told = list(dict.fromkeys(map(str, problems)))
+    if len(told) > 1:
+        raise ConfigError(f"{len(told)} problems:\n  " + "\n  ".join(told))
+    if problems:
+        raise problems[0]
+    return lines
+
+
+def look_at_table(config: Config) -> list[str]:
+    """Look for the table that is trained on, and its columns, where its log lies on this machine.
+
+    Raises:
+        TableAbsent: It is not there.
+        DataError: It lacks a column.
+    """
+    found = _columns(config.data.table, config, config.data.version)
+    if found is None:
+        return []
+    resolve_roles(cast("DataFrame", found), config.data, get_task(config.data.task), need_target=True)
+    return [_told(config.data.table, found)]
+
+
+def look_at_scored(config: Config) -> list[str]:
+    """Look for the table that is scored, its key and the columns that are named; what else is read, the model says."""
+    table = config.score.table or config.data.table
+    found = _columns(table, config, config.data.version if table == config.data.table else None)
+    if found is None:
+        return []
+    check_given(cast("DataFrame", found), config.data, get_task(config.data.task))
+    return [_told(table, found)]
+
+
+def _columns(table: str, config: Config, version: int | None) -> Columns | None:
+    ref = TableRef.parse(table, config.data.root)
+    found, beside = columns_of(ref, version), tables_beside(ref)
+    folder = local_folder(ref)
+    if found is None and folder is not None and beside is not None and starts_here() and not (folder / LOG).exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            return None  # Something else is there: what, is said by who opens it.
+        near = nearest(folder.name, beside) or (f" Tables beside it: {', '.join(beside[:8])}." if beside else "")
+        raise TableAbsent(f"table {ref.display!r} is not there.{near} Make it with `sparknlp-ft ingest`.")
+    return found
+
+
+def _told(table: str, found: Columns) -> str:
+    return f"table {table}: version {found.version}, columns {', '.join(found.columns)}"
+
+
+def check_libraries(config: Config) -> None:
+    """Refuse a job whose settings need a library that this Python has not: the wheel brings what scoring needs alone.
+
+    Raises:
+        ConfigError: Names the library, how to install it, and how to do without.
+    """
+    wanted = {
+        "horovod": (config.launch.backend == "horovod", "build it with scripts/build_horovod.py, or set launch.backend=torch"),
+        "petastorm": (config.launch.reader == "petastorm", "pip install --no-deps petastorm==0.13.1, or set launch.reader=arrow"),
+        "peft": (config.model.tuning == "lora", "pip install 'sparknlp-ft[train]', or leave model.tuning out"),
+        "tensorboard": (config.tracking.tensorboard is not None, "pip install 'sparknlp-ft[train]', or leave tracking.tensorboard out"),
+        "rouge_score": (config.data.task == "summarization", "pip install 'sparknlp-ft[train]'"),
+    }
+    for library, (needed, recipe) in wanted.items():
+        if needed and find_spec(library) is None:
+            raise ConfigError(f"{library} is not installed here, and the settings need it: {recipe}")
 
 
 def check_window(config: Config) -> None:

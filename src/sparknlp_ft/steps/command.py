@@ -14,6 +14,11 @@ def _anything(value: Any) -> None:
     """Take every value."""
 
 
+def _nothing(config: Config) -> list[str]:
+    """Look at nothing."""
+    return []
+
+
 def _table(config: Config) -> str:
     return config.data.table
 
@@ -47,6 +52,7 @@ class Command:
         help: What it does, in a line.
         check: Checks what needs neither Spark nor a hub, and returns what was found, a line each; raises UserError.
         run: Does it, given configuration, session (None unless ``needs_spark``) and parsed arguments; what it returns is printed.
+        look: Looks at what lies in files on this machine, such as the table's columns; as ``check``.
         options: Options beside those of every command.
         needs_spark: Whether it works in a Spark session.
         needs_store: Whether it asks MLflow's store: one that does not answer is found before Spark is started.
@@ -58,6 +64,7 @@ class Command:
     help: str
     check: Callable[[Config], list[str]]
     run: Callable[[Config, Any, Namespace], object]
+    look: Callable[[Config], list[str]] = _nothing
     options: tuple[Option, ...] = ()
     needs_spark: bool = True
     needs_store: bool = True

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 from sparknlp_ft.config import Config, DataConfig
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.identity import fingerprint, of_model
-from sparknlp_ft.scoring.udf import Loader, Model, scoring_udf
+from sparknlp_ft.scoring.columns import Model, Output, output_of
+from sparknlp_ft.scoring.engines.settings import FLOAT32, PRECISIONS
+from sparknlp_ft.scoring.udf import scoring_udf
+from sparknlp_ft.sessions import add_archive, application
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.storage import scratch_of_process
 from sparknlp_ft.tables.session import is_local
@@ -29,6 +32,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Engines:
+    """What makes a model's engines in the workers.
+
+    Attributes:
+        load: Makes one, from a device and settings as in ``scoring.engine.load_engine``.
+        settings: Those that hold if nothing else was settled.
+        identity: What tells the model from any other.
+        output: What is written of a prediction.
+    """
+
+    load: Callable[..., Model]
+    settings: dict[str, Any]
+    identity: tuple[str, ...]
+    output: Output
+
+    def scorer(self, **settings: Any) -> Callable[..., Column]:
+        """Return what scores columns (``scoring.udf.scoring_udf``), with an engine that is made with these settings besides."""
+        given = self.settings | settings
+        key = fingerprint([*self.identity, given, self.output.schema], length=32)
+        return scoring_udf(partial(self.load, **given), key, self.output)
+
+
+@dataclass(frozen=True)
 class Deployment:
     """A model that the workers can score with."""
 
@@ -38,7 +64,8 @@ class Deployment:
     text_roles: tuple[str, ...]
     columns: dict[str, str]  #: role → column that a packaged model reads, where a table is not said to have another one
     fields: str  #: prediction columns as DDL
-    score: Callable[..., Column]  #: see ``scoring.udf.scoring_udf``
+    score: Callable[..., Column]  #: scores with torch, in the number format asked for if it has that: what models are compared with
+    engines: Engines | None = None  #: makes others; None: there is but this one
 
     def reading(self, data: DataConfig, have: Sequence[str]) -> DataConfig:
         """Return ``data`` with the model's own columns for roles that ``data.columns`` does not speak of.
@@ -78,18 +105,20 @@ def deploy(job: Job, model: ModelRef) -> Iterator[Deployment]:
                 f"data.task: {config.data.task!r}, but model {model.display} is for {meta.task!r}; set data.task or score.model"
             )
         task, score = get_task(meta.task), config.score
-        settings: dict[str, Any] = {"batch_tokens": score.batch_tokens, "precision": score.precision, "threads": score.threads}
-        key = fingerprint([*of_model(job.store.uri, model.uri, model.run_id), settings], length=32)
-        load: Loader = partial(_load, find=_ship(job.spark, downloaded, key), trust=trust, **settings)
-        score_columns = scoring_udf(load, key, task, meta.fields)
-        yield Deployment(model, task, meta.labels, text_roles(meta, task.text_roles), dict(meta.columns), meta.fields, score_columns)
+        precision = score.precision if score.precision in ("auto", *PRECISIONS["torch"]) else FLOAT32
+        settings: dict[str, Any] = {"batch_tokens": score.batch_tokens, "precision": precision, "threads": score.threads}
+        identity = tuple(of_model(job.store.uri, model.uri, model.run_id))
+        load = partial(_load, find=_ship(job.spark, downloaded, fingerprint(identity, length=32)), trust=trust)
+        output = output_of(meta.fields, score.most_scores if meta.output is None else None)
+        engines, roles = Engines(load, settings, identity, output), text_roles(meta, task.text_roles)
+        yield Deployment(model, task, meta.labels, roles, dict(meta.columns), output.fields, engines.scorer(), engines)
 
 
 def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
     """Return a function that says, on a worker, where the model's folder is; other machines get it through Spark, once."""
     if is_local(spark):
         return partial(str, folder)
-    name = f"model-{fingerprint([spark.sparkContext.applicationId, key], length=16)}"
+    name = f"model-{fingerprint([application(spark), key], length=16)}"
     # Kept while the process lives: an executor that comes up late still asks for what was added.
     archive = f"{scratch_of_process('archives')}/{name}.tar"
     if not Path(archive).exists():
@@ -97,7 +126,7 @@ def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
         with tarfile.open(archive, "w") as tar:
             for child in sorted(folder.iterdir()):
                 tar.add(child, arcname=child.name)
-        spark.sparkContext.addArchive(f"{archive}#{name}")
+        add_archive(spark, archive, name)
     return partial(_shipped, name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tempfile
 import time
@@ -9,22 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
 from sparknlp_ft.errors import ConfigError, DataError, nearest, shown
 from sparknlp_ft.progress import log, step
+from sparknlp_ft.reports.blocks import Facts, Report, Table
 from sparknlp_ft.reports.confusion import draw
+from sparknlp_ft.reports.page import Viewed
+from sparknlp_ft.reports.quality import Quality, coverage, intervals, quality_blocks, with_interval
 from sparknlp_ft.scoring.ddl import fields
 from sparknlp_ft.scoring.incremental import SCORED, model_roles, partitions_for, with_scores
 from sparknlp_ft.scoring.rows import OK
 from sparknlp_ft.steps.deployment import Deployment, deploy
 from sparknlp_ft.steps.job import Job, cured_rows
-from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, resolve_roles, with_split
+from sparknlp_ft.steps.reporting import keep_report
+from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, resolve_roles, row_hash
+from sparknlp_ft.tables.cut import with_split
 from sparknlp_ft.tables.session import slots
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
-from sparknlp_ft.tasks import Task
+from sparknlp_ft.tasks import Statistics, Task
+from sparknlp_ft.tasks.resampling import Measured
 from sparknlp_ft.tasks.task import Outcomes
 from sparknlp_ft.tracking.store import ModelRef, Run, open_run
 
@@ -33,12 +41,19 @@ if TYPE_CHECKING:
 
 SPLITS = (TRAIN, VALIDATION, TEST, "all")
 
+#: Rows of which each is kept: of more, one number tells models apart as well.
+MOST_EACH = 20_000
+
 #: Labels of the printed per-label table; the logged file has all.
 SHOWN_LABELS = 12
 
 
+#: Width of the bins of confidence that rows are counted by.
+BIN = 0.02
+
+
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Viewed):
     """How well one model does on some rows."""
 
     model: ModelRef
@@ -54,6 +69,51 @@ class Evaluation:
     title: str = ""
     logged: str = ""
     seconds: float = 0.0  #: of the scoring job, model loading included
+    measured: Measured | None = None  #: row by row, where that was asked for and there are not too many rows
+    labels: tuple[str, ...] = ()  #: that the outcomes were counted with
+    cut: int = 0  #: labelled rows of which the model was not shown all
+    surest: tuple[tuple[float, float, float], ...] = ()  #: see ``reports.quality.coverage``; of single labels alone
+    wrong: Table | None = None  #: the most wrong rows with their texts, if they were asked for
+
+    @functools.cached_property
+    def spread(self) -> dict[str, tuple[float, float]]:
+        """An interval for each metric, see ``reports.quality.intervals``."""
+        return intervals(lambda some: self.task.metrics(some, self.labels), self.outcomes)
+
+    def quality(self, statistics: Statistics | None = None) -> Quality:
+        """Return what a report says of it.
+
+        Args:
+            statistics: Of train's targets, to answer with the same thing always; default: of these rows' own labels.
+        """
+        task, rivals = self.task, {}
+        if statistics is None and self.table is not None:
+            statistics = Statistics(self.rows, dict(zip(self.table["label"], self.table["rows"], strict=True)))
+        if statistics is not None and task.constant is not None:
+            constant = task.majority_outcomes(self.outcomes, statistics, self.labels)
+            rivals = {task.constant[1]: task.metrics(constant, self.labels)}
+        return Quality(self.title, task.shown_metrics, self.metrics, self.spread, rivals, self.table, self.matrix, self.surest)
+
+    def report(self) -> Report:
+        """Return what is shown in notebooks and kept as a page."""
+        quality = self.quality()
+        facts = {
+            "model": self.model.display,
+            "run of the model": self.model.run_id,
+            "labelled rows": self.rows,
+            "of these not scored": self.unscored,
+            "of these longer than the window": self.cut,
+            "rows without label": self.unlabelled,
+            "seconds": self.seconds,
+            "rows per second": self.rows / self.seconds if self.seconds else None,
+        }
+        said = f"Model {self.model.display} was held against {self.rows:,} labelled rows of {self.title}: "
+        said += with_interval(quality, self.task.default_metric) + "."
+        for name, metrics in quality.rivals.items():
+            said += f" To answer {name} reaches {metrics[self.task.default_metric]:.4f}."
+        unknown = [f"Labels that the model does not know count as wrong: {shown(self.unknown)}."] if self.unknown else []
+        wrong = [] if self.wrong is None else [self.wrong]
+        return Report("evaluate", self.title, [said, *unknown], [Facts.of("Rows", facts), *quality_blocks(quality), *wrong])
 
     def __str__(self) -> str:
         shown = [*self.task.shown_metrics, *(name for name in sorted(self.metrics) if name not in self.task.shown_metrics)]
@@ -105,7 +165,7 @@ def rows_of_split(job: Job, split: str) -> DataFrame:
     return chosen
 
 
-def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -> Evaluation:
+def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "", *, each: bool = False) -> Evaluation:
     """Score labelled rows with one model and compare.
 
     Args:
@@ -113,6 +173,7 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -
         model: The model, resolved.
         rows: Rows with key, texts and target.
         title: What the rows are called in the report.
+        each: Whether to keep what it came to row by row, to be held against another model's; of up to ``MOST_EACH`` rows.
 
     Raises:
         DataError: No row has a label, or columns are missing.
@@ -120,8 +181,10 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -
     with deploy(job, model) as deployment:
         data = deployment.reading(job.config.data, rows.columns)
         roles = model_roles(resolve_roles(rows, data, deployment.task, need_target=True), deployment.text_roles)
-        groups, seconds = _count_pairs(job, deployment, rows, roles)
+        counted, seconds = _count_pairs(job, deployment, rows, roles, each=each)
     task = deployment.task
+    apart = [name for name in ("row", "target", "prediction", "status") if name in counted]
+    groups = counted.groupby(apart, dropna=False, as_index=False)["count"].sum()
     labelled = groups[groups["target"].notna()]
     if not labelled["count"].sum():
         of = f" of {title}" if title else ""
@@ -145,11 +208,24 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "") -
         table=task.label_table(targets, predictions, counts, labels),
         title=title,
         seconds=seconds,
+        labels=tuple(labels),
+        cut=int(counted.loc[counted["truncated"].eq(True) & counted["target"].notna(), "count"].sum()),
+        surest=_surest(counted),
+        measured=Measured(labelled["row"].to_numpy(dtype=np.int64), outcomes, tuple(labels)) if "row" in groups else None,
     )
 
 
-def _count_pairs(job: Job, deployment: Deployment, frame: DataFrame, roles: Roles) -> tuple[pd.DataFrame, float]:
-    """Return the number of rows by target, prediction and status: all that metrics need, whatever the table's size; and the seconds."""
+def _surest(counted: pd.DataFrame) -> tuple[tuple[float, float, float], ...]:
+    some = counted[counted["confidence"].notna() & counted["target"].notna()]
+    bins = pd.DataFrame({"confidence": some["confidence"], "right": some["target"] == some["prediction"], "rows": some["count"]})
+    return tuple(coverage(bins, BIN))
+
+
+def _count_pairs(job: Job, deployment: Deployment, frame: DataFrame, roles: Roles, *, each: bool) -> tuple[pd.DataFrame, float]:
+    """Return the number of rows by target, prediction, status, …: all that metrics need, whatever the table's size; and the seconds.
+
+    With ``each`` a row stands for itself, by its hash, unless there are too many.
+    """
     assert roles.target is not None
     task, spark = deployment.task, job.spark
     name, kind = fields(task.prediction_fields)[0]
@@ -161,12 +237,23 @@ def _count_pairs(job: Job, deployment: Deployment, frame: DataFrame, roles: Role
     predicted = F.col(SCORED)[name]
     prediction = predicted if kind == "string" else F.to_json(predicted) if "<" in kind else predicted.cast("string")
     rows = frame.withColumn("_target", KINDS[task.target_kind].value(frame, roles.target))
-    partitions = job.config.score.partitions or partitions_for(frame.count(), slots(spark))
+    count = frame.count()
+    partitions = job.config.score.partitions or partitions_for(count, slots(spark))
+    row = [row_hash(roles)] if each and count <= MOST_EACH else []
     scored = with_scores(rows, roles, deployment.score, partitions=partitions)
-    pairs = scored.select(F.col("_target").alias("target"), prediction.alias("prediction"), F.col(SCORED)["status"].alias("status"))
+    sure = task.target_kind == "label" and ("score", "double") in fields(deployment.fields)
+    confidence = F.least(F.floor(F.col(SCORED)["score"] / BIN), F.lit(round(1 / BIN) - 1)) if sure else F.lit(None).cast("long")
+    pairs = scored.select(
+        *row,
+        F.col("_target").alias("target"),
+        prediction.alias("prediction"),
+        F.col(SCORED)["status"].alias("status"),
+        F.col(SCORED)["truncated"].alias("truncated"),
+        confidence.alias("confidence"),
+    )
     start = time.monotonic()
     with spark_step(f"scoring with {deployment.model.display}", spark):
-        groups = pairs.groupBy("target", "prediction", "status").count().orderBy("target", "prediction", "status").toPandas()
+        groups = pairs.groupBy(*pairs.columns).count().orderBy(*pairs.columns).toPandas()
     return groups, time.monotonic() - start
 
 
@@ -180,6 +267,7 @@ def log_evaluation(job: Job, result: Evaluation, split: str) -> str:
         run.log_metrics({f"evaluation/{name}/{split}/{metric}": value for metric, value in measured.items()}, step=source.version)
         run.flush()
         _log_files(run, result, folder, title=f"{result.model.display} on {name} ({split})")
+        keep_report(run, result.report(), job.config, f"evaluate-{name}-{split}-{result.model.run_id[:8]}", folder)
         run.log_table(source, context=f"evaluation {split}")
     return f"run {result.model.run_id}, artifacts {folder}/"
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sparknlp_ft.identity import of_training
 from sparknlp_ft.models.meta import load_meta
-from sparknlp_ft.models.size import weights_of
+from sparknlp_ft.models.size import encoder_weights, weights_of
 from sparknlp_ft.progress import Bar, log, step
 from sparknlp_ft.snapshot.build import build_snapshot
 from sparknlp_ft.snapshot.manifest import Manifest
@@ -29,6 +29,7 @@ from sparknlp_ft.tracking.store import ModelRef, Run, start_run
 from sparknlp_ft.tracking.tensorboard import EventFiles
 from sparknlp_ft.training.job import TrainJob, TrainResult
 from sparknlp_ft.training.launch import launch
+from sparknlp_ft.training.plan import planned, told
 from sparknlp_ft.training.run_folder import RunFolder, Runs
 
 STEP_METRICS = ("loss", "learning_rate", "gradient_norm", "rows_per_second")
@@ -38,14 +39,17 @@ EXAMPLE = ("Where is my order?", "Please change the address on my account.")
 
 
 def prepare(job: Job) -> tuple[Job, Path, Manifest]:
-    """Return the job with its base model pinned, that model's folder, and the snapshot in its tokens.
+    """Return the job with its base model pinned and its training planned, that model's folder, and the snapshot in its tokens.
 
     Raises:
         ModelError: The base model is not there, or cannot be used.
         DataError: The table does not keep the contract.
     """
     config, base = pin_base(job.config, job.store)
-    return job.using(config), base, build_snapshot(job.spark, job.source, config, job.task, base)
+    manifest = build_snapshot(job.spark, job.source, config, job.task, base)
+    config = planned(config, manifest, encoder_weights(base))
+    log.info("%s", told(config, manifest))
+    return job.using(config), base, manifest
 
 
 @contextmanager
@@ -117,6 +121,7 @@ def run_metrics(result: TrainResult, manifest: Manifest) -> dict[str, float]:
         "model/parameters": parameters,
         "model/size_mb": size / 1e6,
         "best_epoch": result.best_epoch,
+        **{f"calibration/{name}": value for name, value in result.calibration.items()},
     }
 
 
@@ -151,7 +156,7 @@ class Follower:
 
     def __init__(self, job: Job, run: Run, manifest: Manifest) -> None:
         self.run, self.task, config = run, job.task, job.config
-        self.bar = Bar("training", manifest.splits["train"].rows * config.train.epochs)
+        self.bar = Bar("training", manifest.splits["train"].rows * config.train.length)
         folder = config.tracking.tensorboard
         self.events = EventFiles(folder, model=config.model_name, task=self.task.name, run_id=run.run_id) if folder else None
 

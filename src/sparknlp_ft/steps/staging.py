@@ -23,6 +23,7 @@ from sparknlp_ft.scoring.merge import (
 from sparknlp_ft.scoring.notes import Note
 from sparknlp_ft.scoring.rows import DELETED, EMPTY, OK
 from sparknlp_ft.scoring.stages import Stage, clear_left_over, left_over, stage_beside
+from sparknlp_ft.steps.engines import settle_engine
 from sparknlp_ft.steps.prediction import Scoring, known_predictions, reads
 from sparknlp_ft.tables.input_hash import INPUT_HASH
 from sparknlp_ft.tables.names import column
@@ -102,7 +103,8 @@ def _staged_rows(scoring: Scoring, stale: Stale, left: Stage | None) -> DataFram
         number, parts = number - have, [scores]
     if number:
         partitions = scoring.job.config.score.partitions or partitions_for(number, slots(scoring.job.spark))
-        scored = with_scores(rows, scoring.roles, scoring.deployment.score, partitions=partitions)
+        score = settle_engine(scoring.job, scoring.deployment, rows, number, scoring.roles)
+        scored = with_scores(rows, scoring.roles, score, partitions=partitions)
         parts.insert(0, scored.select(*_prediction_columns(scoring)))
     if stale.gone is not None and stale.gone_number:
         parts.append(stale.gone.select(*map(column, scoring.roles.key), *_marked(scoring)))

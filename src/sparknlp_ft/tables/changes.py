@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparknlp_ft.progress import log
+from sparknlp_ft.sessions import DeltaLog, open_delta_log, spark_errors
 from sparknlp_ft.tables.delta import Pinned, delta_table
 from sparknlp_ft.tables.names import column
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 #: Operations behind which a file that stays has the rows it had, or fewer: each can only add to what its deletion vector hides.
 HIDING = ("WRITE", "DELETE", "UPDATE", "MERGE", "STREAMING UPDATE", "OPTIMIZE", "VACUUM START", "VACUUM END")
@@ -41,36 +41,27 @@ def changes_since(spark: SparkSession, table: Pinned, since: int, keys: Sequence
     Returns:
         The rows; None if there are too many, or it cannot be told which they are.
     """
-    from py4j.java_gateway import JavaClass
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
-    jvm: Any = spark.sparkContext._jvm
-    if table.ref.kind != "path" or not isinstance(jvm.org.apache.spark.sql.delta.DeltaLog, JavaClass):
+    if table.ref.kind != "path" or (delta_log := open_delta_log(spark, table.ref.value)) is None:
         return None
     try:
-        return _changes(spark, table, since, keys, most)
-    except (Py4JError, PySparkException) as error:
+        return _changes(spark, delta_log, table, (since, most), keys)
+    except spark_errors() as error:
         name, reason = table.ref.display, type(error).__name__
         log.info("what changed in %s since version %d cannot be told (%s); looking at every row", name, since, reason)
         return None
 
 
-def _changes(spark: SparkSession, table: Pinned, since: int, keys: Sequence[str], most: int) -> DataFrame | None:
-    jvm: Any = spark.sparkContext._jvm
-    delta_log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, table.ref.value)
-    none = jvm.scala.Option.empty()
-    now, before = (delta_log.getSnapshotAt(version, none, none, False) for version in (table.version, since))
+def _changes(spark: SparkSession, delta_log: DeltaLog, table: Pinned, span: tuple[int, int], keys: Sequence[str]) -> DataFrame | None:
+    since, most = span
+    now, before = (delta_log.at(version) for version in (table.version, since))
     if now.metadata().schemaString() != before.metadata().schemaString() or now.metadata().id() != before.metadata().id():
         return None
     hidden = not _only_hid(spark, table, since)
-    files, old = _files(spark, now, hidden=hidden), _files(spark, before, hidden=hidden)
+    files, old = _files(delta_log, now, hidden=hidden), _files(delta_log, before, hidden=hidden)
     new = files.join(old, on=[name for name in files.columns if name != "rows"], how="left_anti").limit(MOST_FILES + 1).collect()
     if len(new) > MOST_FILES or any(file["rows"] is None for file in new) or sum(file["rows"] for file in new) > most:
         return _fed(spark, table, since, keys, most) if _has_feed(now) and since < table.version else None
-    chosen = now.allFiles().where(F.col("path").isin([file["path"] for file in new])._jc)
-    listed = jvm.scala.jdk.javaapi.CollectionConverters.asScala(chosen.collectAsList()).toSeq()
-    return DataFrame(delta_log.createDataFrame(now, listed, False, none), spark)
+    return delta_log.rows(now, [file["path"] for file in new])
 
 
 def _has_feed(snapshot: Any) -> bool:
@@ -95,13 +86,13 @@ def _fed(spark: SparkSession, table: Pinned, since: int, keys: Sequence[str], mo
     return rows if rows.count() <= most else None
 
 
-def _files(spark: SparkSession, snapshot: Any, *, hidden: bool) -> DataFrame:
+def _files(delta_log: DeltaLog, snapshot: Any, *, hidden: bool) -> DataFrame:
     """Return a version's files with their rows, hidden ones counted too; what is hidden tells them apart as well, if wished."""
     columns = [F.col("path"), F.get_json_object("stats", "$.numRecords").cast("long").alias("rows")]
     vector = ("storageType", "pathOrInlineDv", "offset", "cardinality")
     if hidden:
         columns.append(F.coalesce(F.to_json(F.struct(*[F.col(f"deletionVector.{name}") for name in vector])), F.lit("")).alias("hidden"))
-    return DataFrame(snapshot.allFiles().toDF(), spark).select(*columns)
+    return delta_log.files(snapshot).select(*columns)
 
 
 def _only_hid(spark: SparkSession, table: Pinned, since: int) -> bool:

@@ -31,6 +31,8 @@ _TEXTS = (T.StringType, T.VarcharType, T.CharType)
 _KEYS = (*_TEXTS, *_INTEGERS, T.DateType, T.TimestampType, T.TimestampNTZType, T.DecimalType, T.BooleanType, T.BinaryType)
 #: The cut is a share of this many hash classes.
 _CLASSES = 1_000_000
+#: What is cut into test of a table without a split column, where ``data.test_fraction`` says nothing.
+_TEST_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -53,23 +55,45 @@ def resolve_roles(df: DataFrame, data: DataConfig, task: Task, *, need_target: b
         ConfigError: ``data.columns`` names a role that the task has not.
         DataError: A needed column is missing or of a type that cannot play its role.
     """
+    known = _known_roles(data, task)
+    needed = {*task.text_roles, *(set(data.columns) & set(task.optional_roles)), *((task.target_role,) if need_target else ())}
+    found = {role: _find(df, data, role, needed=role in needed) for role in known}
+    _check_keys_there(df, data)
+    split = data.split_column if data.split_column in df.columns else None
+    texts = tuple((role, name) for role in (*task.text_roles, *task.optional_roles) if (name := found[role]) is not None)
+    roles = Roles(texts, found[task.target_role], tuple(data.key), split)
+    _check_types(df, roles)
+    return roles
+
+
+def check_given(df: DataFrame, data: DataConfig, task: Task) -> None:
+    """Refuse a key, or a column for a text, that the configuration names and the table has not: what a model itself reads is its own.
+
+    Raises:
+        ConfigError: ``data.columns`` names a role that the task has not.
+        DataError: A column is missing.
+    """
+    _known_roles(data, task)
+    for role in set(data.columns) - {task.target_role}:
+        _find(df, data, role, needed=True)
+    _check_keys_there(df, data)
+
+
+def _known_roles(data: DataConfig, task: Task) -> tuple[str, ...]:
     known = (*task.text_roles, *task.optional_roles, task.target_role)
     for role in data.columns:
         if role not in known:
             raise ConfigError(f"data.columns: {role!r} is not a role of {task.name}.{nearest(role, known)} Valid: {', '.join(known)}")
-    needed = {*task.text_roles, *(set(data.columns) & set(task.optional_roles)), *((task.target_role,) if need_target else ())}
-    found = {role: _find(df, data, role, needed=role in needed) for role in known}
+    return known
+
+
+def _check_keys_there(df: DataFrame, data: DataConfig) -> None:
     for key in data.key:
         if key not in df.columns:
             raise DataError(
                 f"key column {key!r} is not in the table.{nearest(key, df.columns)} "
                 f"Columns: {', '.join(df.columns)}. Set data.key to the column(s) that tell the rows apart."
             )
-    split = data.split_column if data.split_column in df.columns else None
-    texts = tuple((role, name) for role in (*task.text_roles, *task.optional_roles) if (name := found[role]) is not None)
-    roles = Roles(texts, found[task.target_role], tuple(data.key), split)
-    _check_types(df, roles)
-    return roles
 
 
 def check_keys(df: DataFrame, roles: Roles) -> int:
@@ -113,6 +137,11 @@ def _examples(groups: DataFrame, names: Sequence[str]) -> str:
     return shown([row[0] if len(names) == 1 else tuple(row) for row in found])
 
 
+def row_hash(roles: Roles) -> Column:
+    """A hash of a row's key, as column ``row``: what rows are told apart by where their keys may be of any kind."""
+    return F.xxhash64(*[column(name) for name in roles.key]).alias("row")
+
+
 def clean_text(text: Column) -> Column:
     """Return the text as valid UTF-8, bad bytes replaced by U+FFFD: a bad byte would kill the transfer to Python workers."""
     return F.make_valid_utf8(text)
@@ -135,7 +164,19 @@ def no_text(roles: Roles) -> Column:
 
 
 def raw_split(roles: Roles, data: DataConfig) -> Column:
-    """Return 'train', 'validation', 'test' or 'other' as the table itself says; all 'train' if it says nothing."""
+    """Return 'train', 'validation', 'test' or 'other' as the table itself says, and of train a part as test where that is cut."""
+    raw, share = _named_split(roles, data), test_share(roles, data)
+    return F.when((raw == TRAIN) & (text_hash(roles, "test cut", _CLASSES) < int(share * _CLASSES)), TEST).otherwise(raw) if share else raw
+
+
+def test_share(roles: Roles, data: DataConfig) -> float:
+    """Return which share of train's texts is cut into test: by their hash, so that what is cut for validation changes nothing of it."""
+    if data.test_fraction is not None:
+        return data.test_fraction
+    return 0.0 if roles.split else _TEST_SHARE
+
+
+def _named_split(roles: Roles, data: DataConfig) -> Column:
     if roles.split is None:
         return F.lit(TRAIN)
     split = column(roles.split).cast("string")
@@ -156,28 +197,9 @@ def plain_texts(roles: Roles) -> list[Column]:
     return [F.trim(F.regexp_replace(F.coalesce(clean_text(column(name)), F.lit("")), r"(?U)\s+", " ")) for _, name in roles.texts]
 
 
-def in_cut(roles: Roles, data: DataConfig) -> Column:
-    """Whether a row falls into the validation cut: decided by its texts alone, so equal texts fall on one side."""
-    return text_hash(roles, "validation cut", _CLASSES) < int(data.validation_fraction * _CLASSES)
-
-
-def with_split(df: DataFrame, roles: Roles, data: DataConfig, *, has_validation: bool | None = None) -> DataFrame:
-    """Add column ``_split``: 'train', 'validation', 'test' or 'other'.
-
-    Validation is cut from train only where the table has no validation rows of its own.
-
-    Args:
-        df: The table.
-        roles: Its roles.
-        data: Names of the splits and the fraction to cut.
-        has_validation: Whether the table has validation rows, if that is known already; else it is looked up.
-    """
-    raw = raw_split(roles, data)
-    if has_validation is None:
-        has_validation = roles.split is not None and not df.where(raw == VALIDATION).isEmpty()
-    if has_validation:
-        return df.withColumn(SPLIT, raw)
-    return df.withColumn(SPLIT, F.when((raw == TRAIN) & in_cut(roles, data), VALIDATION).otherwise(raw))
+def in_share(roles: Roles, share: float) -> Column:
+    """Whether a row falls into a share of train: decided by its texts alone, so equal texts fall on one side."""
+    return text_hash(roles, "validation cut", _CLASSES) < int(share * _CLASSES)
 
 
 def _find(df: DataFrame, data: DataConfig, role: str, *, needed: bool) -> str | None:

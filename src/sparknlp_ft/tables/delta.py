@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from sparknlp_ft.errors import DataError, nearest
+from sparknlp_ft.sessions import delta_snapshot
 from sparknlp_ft.storage import is_url
 from sparknlp_ft.tables.files import delete_folder, listing, path_exists
 from sparknlp_ft.tables.names import quoted
@@ -166,14 +167,14 @@ def latest_version(spark: SparkSession, ref: TableRef) -> int:
     return _identity(spark, ref)[0]
 
 
-def create(df: DataFrame, ref: TableRef, *, properties: Mapping[str, str] | None = None, mode: str = "errorifexists") -> None:
+def create(df: DataFrame, ref: TableRef, *, properties: Mapping[str, str] | None = None, mode: str = "error") -> None:
     """Write a table in one commit; nothing stays behind when the first write of a table fails.
 
     Args:
         df: The rows.
         ref: Where to.
         properties: Table properties such as ``delta.enableDeletionVectors``; they count when the table is made.
-        mode: ``errorifexists``, or ``overwrite`` for a new version with this schema.
+        mode: ``error`` if there is one, or ``overwrite`` for a new version with this schema.
     """
     spark = df.sparkSession
     there = exists(spark, ref)
@@ -195,21 +196,15 @@ def create(df: DataFrame, ref: TableRef, *, properties: Mapping[str, str] | None
 def _identity(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
     """Return latest version and id of a table.
 
-    Open-source Delta is asked for its snapshot at once; the public way, which other builds of Delta have as well, reads the
-    table's whole state (5 s in a session that has just started).
+    Open-source Delta is asked for its snapshot at once; others in the public way, see ``sessions.delta_snapshot``.
     """
-    from py4j.java_gateway import JavaClass
     from pyspark.errors import AnalysisException
 
-    jvm: Any = spark.sparkContext._jvm
-    log = jvm.org.apache.spark.sql.delta.DeltaLog
-    if ref.kind == "path" and isinstance(log, JavaClass):
-        snapshot = log.forTableWithSnapshot(spark._jsparkSession, jvm.org.apache.hadoop.fs.Path(ref.value))._2()
-        version, table_id = int(snapshot.version()), str(snapshot.metadata().id())
+    if ref.kind == "path" and (found := delta_snapshot(spark, ref.value)) is not None:
+        version, table_id = found
     else:
         try:
-            table = delta_table(spark, ref)
-            version, table_id = table.history(1).collect()[0]["version"], table.detail().collect()[0]["id"]
+            version, table_id = _identity_in_public(spark, ref)
         except AnalysisException as error:
             if error.getCondition() not in {"DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_ONLY_OPERATION"}:
                 raise
@@ -217,6 +212,11 @@ def _identity(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
     if version < 0:
         raise _not_delta(ref)
     return version, table_id
+
+
+def _identity_in_public(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
+    table = delta_table(spark, ref)
+    return table.history(1).collect()[0]["version"], table.detail().collect()[0]["id"]
 
 
 def _not_delta(ref: TableRef) -> DataError:

@@ -9,9 +9,10 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sparknlp_ft.errors import LaunchError
+from sparknlp_ft.sessions import has_class, quiet, sees_this_machine, slots_now
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -68,10 +69,19 @@ def get_session(app_name: str = "sparknlp_ft") -> SparkSession:
     if not submitted:
         builder = _configured_here(builder)
     spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
+    quiet(spark)
     if submitted:
-        _require_delta(spark)
+        require_delta(spark)
     return spark
+
+
+def starts_here() -> bool:
+    """Whether a session would be started by ``get_session`` on this machine alone: what is not on its disks is nowhere."""
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ or "PYSPARK_GATEWAY_PORT" in os.environ:
+        return False
+    # A session that is there already is someone else's: its paths may be another file system's.
+    active = "pyspark.sql" in sys.modules and sys.modules["pyspark.sql"].SparkSession.getActiveSession() is not None
+    return not active and (os.environ.get(MASTER_VARIABLE) or "local").startswith("local")
 
 
 def cores() -> int:
@@ -81,7 +91,7 @@ def cores() -> int:
 
 def is_local(spark: SparkSession) -> bool:
     """Whether tasks run inside the driver's JVM."""
-    return str(spark.sparkContext.master).startswith("local")
+    return sees_this_machine(spark)
 
 
 def slots(spark: SparkSession, *, wanted: int = 0) -> int:
@@ -90,24 +100,13 @@ def slots(spark: SparkSession, *, wanted: int = 0) -> int:
     Executors of a cluster come up one after another. With ``wanted``, a cluster that has fewer slots is looked at again
     until it has them, or until none has been added for ``EXECUTOR_SECONDS``.
     """
-    found, since = _slots_now(spark), time.monotonic()
+    found, since = slots_now(spark), time.monotonic()
     while found < wanted and not is_local(spark) and time.monotonic() - since < EXECUTOR_SECONDS:
         time.sleep(0.2)  # polls: Spark tells Python nothing of executors that come
-        now = _slots_now(spark)
+        now = slots_now(spark)
         if now > found:
             found, since = now, time.monotonic()
     return found
-
-
-def _slots_now(spark: SparkSession) -> int:
-    context = spark.sparkContext._jsc.sc()
-    now = int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
-    conf = spark.sparkContext.getConf()
-    if conf.get("spark.dynamicAllocation.enabled", "false") != "true":
-        return now
-    most = int(conf.get("spark.dynamicAllocation.maxExecutors", "0") or 0)
-    each = int(conf.get("spark.executor.cores", "1") or 1) // int(conf.get("spark.task.cpus", "1") or 1)
-    return max(now, most * each)
 
 
 def _configured_here(builder: SparkSession.Builder) -> SparkSession.Builder:
@@ -150,14 +149,17 @@ def _delta_module() -> str:
     return f"delta-spark_{'.'.join(pyspark.__version__.split('.')[:2])}_2.13"
 
 
-def _require_delta(spark: SparkSession) -> None:
+def require_delta(spark: SparkSession) -> None:
+    """Refuse a session without Delta Lake; Databricks' has it under names of its own.
+
+    Raises:
+        LaunchError: Says how to start one with it.
+    """
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        return
+    if has_class(spark, "io.delta.sql.DeltaSparkSessionExtension"):
+        return
     from importlib.metadata import version
 
-    from py4j.protocol import Py4JJavaError
-
-    jvm: Any = spark.sparkContext._jvm
-    try:
-        jvm.java.lang.Class.forName("io.delta.sql.DeltaSparkSessionExtension", False, jvm.Thread.currentThread().getContextClassLoader())
-    except Py4JJavaError as error:
-        package = f"io.delta:{_delta_module()}:{version('delta_spark')}"
-        raise LaunchError(f"this Spark session has no Delta Lake: add --packages {package} to spark-submit") from error
+    package = f"io.delta:{_delta_module()}:{version('delta_spark')}"
+    raise LaunchError(f"this Spark session has no Delta Lake: add --packages {package} to spark-submit, or that to spark.jars.packages")

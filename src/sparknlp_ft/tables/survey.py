@@ -16,6 +16,7 @@ from sparknlp_ft.progress import log
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import TEST, TRAIN, VALIDATION, Roles
 from sparknlp_ft.tables.cures import MOST_LABELS
+from sparknlp_ft.tables.cut import Cut, cut_of
 from sparknlp_ft.tables.places import check_places
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tasks import Statistics
@@ -37,6 +38,7 @@ class Survey:
     labels: tuple[str, ...]
     statistics: Statistics  #: Of the targets of train.
     left_out: Mapping[str, int]
+    cut: Cut  #: What of train is validation.
 
 
 def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
@@ -47,7 +49,8 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
             that name places in a text where what they say does not stand.
     """
     check_places(df, roles, config.data, task)
-    groups = _count_groups(df, roles, config, task)
+    cut = cut_of(df, roles, config.data)
+    groups = _count_groups(df, roles, config, task, cut)
     has_validation = any(group["raw"] == VALIDATION for group in groups)
     rows: Counter[str] = Counter()
     by_label: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
@@ -84,17 +87,17 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
         )
     mean, deviation = _moments(numbers)
     statistics = Statistics(rows[TRAIN], dict(by_label[TRAIN]), mean, deviation)
-    return Survey(has_validation, dict(rows), tuple(labels), statistics, dict(left_out))
+    return Survey(has_validation, dict(rows), tuple(labels), statistics, dict(left_out), cut)
 
 
-def _count_groups(df: DataFrame, roles: Roles, config: Config, task: Task) -> list[Row]:
+def _count_groups(df: DataFrame, roles: Roles, config: Config, task: Task, cut: Cut) -> list[Row]:
     """One pass: rows (each counted at its first label) and labels by split, cut, and whether text or target is missing."""
     assert roles.target is not None
     kind = KINDS[task.target_kind]
     number = kind.number(df, roles.target) if kind.number else F.lit(None).cast("double")
     described = df.select(
         contracts.raw_split(roles, config.data).alias("raw"),
-        contracts.in_cut(roles, config.data).alias("cut"),
+        cut.holds(roles).alias("cut"),
         contracts.no_text(roles).alias("no_text"),
         kind.value(df, roles.target).isNull().alias("no_target"),
         kind.labels(df, roles.target).alias("all"),
@@ -134,9 +137,14 @@ def _nothing_to_train(config: Config, roles: Roles) -> DataError:
 def _nothing_left(rows: Mapping[str, int], own: int, config: Config) -> DataError:
     lacking = VALIDATION if rows.get(TRAIN) else TRAIN
     return DataError(
-        f"{own} training row(s) with data.validation_fraction={config.data.validation_fraction} leave no row for {lacking}; "
+        f"{own} training row(s){_fraction(config)} leave no row for {lacking}; "
         "change the fraction, add rows, or give the table validation rows of its own"
     )
+
+
+def _fraction(config: Config) -> str:
+    given = config.data.validation_fraction
+    return "" if given is None else f" with data.validation_fraction={given}"
 
 
 def _require_seen(by_label: Mapping[str, Counter[str]], labels: list[str], roles: Roles) -> None:

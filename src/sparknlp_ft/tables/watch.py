@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sparknlp_ft.errors import USER_ERRORS, UserError
+from sparknlp_ft.errors import USER_ERRORS, LaunchError, UserError
 from sparknlp_ft.progress import Bar, step
+from sparknlp_ft.sessions import stages
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,7 +29,7 @@ def spark_step(title: str, spark: SparkSession) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            if (own := _raised_on_worker(error)) is not None:
+            if (own := raised_on_worker(error)) is not None:
                 raise own from error
             raise
         finally:
@@ -36,22 +37,34 @@ def spark_step(title: str, spark: SparkSession) -> Iterator[None]:
             thread.join()
 
 
-def _raised_on_worker(error: Exception) -> UserError | None:
-    """Return the user error that a Python worker raised: Spark hands on its traceback as text."""
+def raised_on_worker(error: Exception) -> UserError | None:
+    """Return the user error that a Python worker raised: Spark hands on its traceback as text.
+
+    A worker whose Python lacks this package, or one that it needs, is the user's to mend as well.
+    """
+    if (lacking := re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", str(error))) is not None:
+        return _lacking(lacking[1].partition(".")[0])
     found = [] if isinstance(error, UserError) else re.findall(r"sparknlp_ft\.errors\.(\w+): (.+)", str(error))
     return next((USER_ERRORS[kind](message) for kind, message in reversed(found) if kind in USER_ERRORS), None)
 
 
+def _lacking(package: str) -> LaunchError:
+    return LaunchError(
+        f"the Python of Spark's workers has no package {package!r}. Install sparknlp_ft there as here: on every machine; or ship an "
+        "environment (venv-pack -o env.tar.gz; spark-submit --archives env.tar.gz#env with PYSPARK_PYTHON=./env/bin/python); on "
+        "Databricks as a library of the cluster. Where it is installed, PYSPARK_PYTHON must name that Python"
+    )
+
+
 def _watch(title: str, spark: SparkSession, done: threading.Event) -> None:
-    tracker = spark.sparkContext.statusTracker()
     bars: dict[int, Bar] = {}
     while not done.wait(INTERVAL):
-        active = {stage: info for stage in tracker.getActiveStageIds() if (info := tracker.getStageInfo(stage)) is not None}
+        active = stages(spark)
         for stage in bars.keys() - active.keys():
             bars.pop(stage).close()
-        for stage, info in active.items():
+        for stage, (finished, tasks) in active.items():
             if stage not in bars:
-                bars[stage] = Bar(title, info.numTasks, "tasks")
-            bars[stage].update(info.numCompletedTasks)
+                bars[stage] = Bar(title, tasks, "tasks")
+            bars[stage].update(finished)
     for bar in bars.values():
         bar.close()

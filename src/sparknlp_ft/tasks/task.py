@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import torch
     from transformers import PreTrainedModel
 
@@ -79,10 +80,16 @@ class Rows:
         texts: The last text of each row, and ``offsets`` its tokens' characters, int32 [tokens, 2]; where a task needs them.
     """
 
-    windows: list[list[Inputs]]
+    windows: Sequence[list[Inputs]]
     targets: list[Any] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     offsets: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Windows of each row, int64 [rows]; known where the windows lie packed (``text.packed``)."""
+        known = getattr(self.windows, "counts", None)
+        return np.fromiter(map(len, self.windows), dtype=np.int64, count=len(self.windows)) if known is None else known
 
 
 class Task(ABC):
@@ -176,10 +183,13 @@ class Task(ABC):
         """Return the part of an output that is copied off the device, [windows, …]."""
         return output
 
-    def results(self, outputs: Sequence[np.ndarray], rows: Rows, setup: Setup) -> np.ndarray:
+    def results(self, outputs: Sequence[np.ndarray] | np.ndarray, rows: Rows, setup: Setup) -> np.ndarray:
         """Return the result of each row from the outputs of its windows: their mean, unless the task says otherwise."""
-        joined = np.stack(outputs) if len(outputs) else np.zeros((0, max(1, len(setup.labels))), dtype=np.float32)
-        counts = np.fromiter(map(len, rows.windows), dtype=np.int64, count=len(rows.windows))
+        if isinstance(outputs, np.ndarray):
+            joined = outputs
+        else:
+            joined = np.stack(outputs) if len(outputs) else np.zeros((0, max(1, len(setup.labels))), dtype=np.float32)
+        counts = rows.counts
         if (counts == 1).all():
             return joined
         return np.add.reduceat(joined, np.cumsum(counts) - counts) / counts.reshape(-1, *[1] * (joined.ndim - 1))
@@ -215,6 +225,10 @@ class Task(ABC):
     def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
         """Return every metric of the family by name, higher is better except ``loss``."""
 
+    def row_scores(self, outcomes: Outcomes, metric: str) -> np.ndarray | None:
+        """Return what the metric is the mean of, a value per row; None if it is no mean over rows, or an error."""
+        return None
+
     def metric_names(self, labels: Sequence[str] = ()) -> list[str]:
         """Return the metrics of predictions, sorted, as they are seen from two made-up rows: some are of two labels alone."""
         names = labels if len(labels) > 1 else ("a", "b")
@@ -248,6 +262,17 @@ class Task(ABC):
     @abstractmethod
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
         """Return the prediction columns of results; row order kept."""
+
+    def arrays(self, results: np.ndarray, rows: Rows, setup: Setup, *, most_scores: int | None = None) -> dict[str, pa.Array] | None:
+        """Return the same as Arrow arrays, made without a Python object per row; None: they are made of what ``decode`` returns.
+
+        Args:
+            results: Results of at least one row.
+            rows: Their texts and offsets, where the task needs them.
+            setup: Labels and settings.
+            most_scores: How many scores of a row are given, the highest; None: all; 0: no column of scores is asked for.
+        """
+        return None
 
 
 def by_row(values: torch.Tensor, rows: Rows) -> torch.Tensor:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sparknlp_ft.config import TextConfig
 from sparknlp_ft.errors import ConfigError, ModelError
-from sparknlp_ft.text.plain import CONTROL, TEXT, PlainText, control_ids
+from sparknlp_ft.text.inputs import Inputs, SpecialTokens, Tokens
+from sparknlp_ft.text.packed import Ragged
+from sparknlp_ft.text.plain import CONTROL, TEXT, PlainText, control_ids, control_offsets
 from sparknlp_ft.text.windows import get_window
 
 if TYPE_CHECKING:
@@ -37,50 +38,6 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "sentencepiece.bpe.model",
 )
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """A text's full token ids, int32 [tokens], and the characters of each, int32 [tokens, 2], end exclusive."""
-
-    ids: np.ndarray
-    offsets: np.ndarray
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What the network is shown of a row: all, or one window of it.
-
-    Attributes:
-        ids: Token ids with the special tokens, int32 [length].
-        type_ids: Token types, int32 [length]; None where the model takes none.
-        truncated: Whether tokens of the row are in none of its windows.
-        at: Where the tokens of the last text begin.
-        kept: Positions of those tokens among all tokens of the last text, int64.
-    """
-
-    ids: np.ndarray
-    type_ids: np.ndarray | None
-    truncated: bool
-    at: int = 0
-    kept: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(frozen=True)
-class SpecialTokens:
-    """The special tokens around one text, or around and between two, with their token types."""
-
-    prefix: tuple[int, ...]
-    middle: tuple[int, ...]
-    suffix: tuple[int, ...]
-    types: tuple[int, int, int, int, int] | None  # of prefix, first, middle, second, suffix
-
-    @property
-    def count(self) -> int:
-        return len(self.prefix) + len(self.middle) + len(self.suffix)
 
 
 class TextEncoder:
@@ -132,9 +89,13 @@ class TextEncoder:
 
     def tokenize(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Return each text's full token ids, without special tokens; int32, one array of its own length per text."""
+        return list(self.tokenize_all(texts))
+
+    def tokenize_all(self, texts: Sequence[str]) -> Ragged:
+        """Return the same as ``tokenize``, in one piece: for many texts, of which none is looked at by itself."""
         if not len(texts):
-            return []
-        return [np.asarray(ids, dtype=np.int32) for ids in self._encoded(texts)["input_ids"]]
+            return Ragged.of([])
+        return control_ids(self.tokenizer, texts) if self.plain is None else self.plain.ids(texts)
 
     def tokenize_with_offsets(self, texts: Sequence[str]) -> list[Tokens]:
         """Return each text's full token ids with the characters they come from.
@@ -149,18 +110,17 @@ class TextEncoder:
                 f"tokenizer {type(self.tokenizer).__name__} cannot tell which characters a token comes from, which entities and answers "
                 "need; take a base model with a tokenizer.json"
             )
-        encoded = self._encoded(texts, offsets=True)
+        encoded = control_offsets(self.tokenizer, texts) if self.plain is None else self.plain.offsets(texts)
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return [Tokens(np.asarray(ids, dtype=np.int32), np.asarray(spans, dtype=np.int32).reshape(-1, 2)) for ids, spans in pairs]
-
-    def _encoded(self, texts: Sequence[str], *, offsets: bool = False) -> dict[str, list[Any]]:
-        if self.plain is None:
-            return control_ids(self.tokenizer, texts, offsets=offsets)
-        return self.plain.encode(texts, offsets=offsets)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Return the texts of token ids, special tokens left out."""
         return self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+
+    def room(self, special: SpecialTokens) -> int:
+        """Return how many tokens of texts a window holds beside special tokens."""
+        return self.config.max_length - special.count - len(self.prefix)
 
     def assemble(self, ids: np.ndarray, pair: np.ndarray | None = None, *, seed: Sequence[int] = (0,)) -> Inputs:
         """Return the first of ``windows``, which is the only one unless the window function gives many."""
@@ -181,13 +141,13 @@ class TextEncoder:
             At least one window.
         """
         special = self.single if pair is None else self.pair
-        budget = self.config.max_length - special.count - len(self.prefix)
+        budget = self.room(special)
         rng = np.random.default_rng([abs(int(s)) for s in seed]) if len(ids) + (0 if pair is None else len(pair)) > budget else None
         if pair is None:
             cuts = self._cut(len(ids), budget, rng)
             truncated = len(np.unique(np.concatenate(cuts))) < len(ids) if rng is not None else False
             return [self._joined(special, ids[kept], None, truncated=truncated, kept=kept) for kept in cuts]
-        room = _longest_first(len(ids), len(pair), budget)
+        room = longest_first(len(ids), len(pair), budget)
         if self.window.many:
             beside = min(len(ids), max(budget // 2, budget - len(pair)))
             room = (beside, budget - beside)
@@ -284,7 +244,7 @@ def _find(needle: list[int], hay: list[int]) -> int:
     raise ModelError(f"the tokenizer encodes a probe as {needle}, but {hay} with special tokens: its template cannot be read off")
 
 
-def _longest_first(first: int, second: int, budget: int) -> tuple[int, int]:
+def longest_first(first: int, second: int, budget: int) -> tuple[int, int]:
     """Share ``budget`` tokens between two texts by cutting the longer one first."""
     if first + second <= budget:
         return first, second

@@ -7,16 +7,23 @@ within the piece, and its parts are tokenised one by one. Ids of all other texts
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from sparknlp_ft.text.packed import Ragged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 #: How literal special tokens are read: as text, or (by models trained before there was a choice) as what they control.
 TEXT, CONTROL = "text", "control"
+
+#: Texts of one call to the tokenizer: what it makes of them besides their ids is large, and is not kept.
+AT_ONCE = 2048
 
 #: Ids and characters (start, end) of a text's tokens.
 Pieces = tuple[list[int], list[tuple[int, int]]]
@@ -39,24 +46,40 @@ class PlainText:
         self.special = np.asarray(sorted(number for number in special if number != self.unknown), dtype=np.int32)
         self.literals = sorted({name for name in special.values() if name}, key=len, reverse=True)
 
-    def encode(self, texts: Sequence[str], *, offsets: bool) -> dict[str, list[Any]]:
-        """Return ``input_ids`` of each text (at least one), without special tokens, and with ``offsets`` its ``offset_mapping``."""
-        result = _called(self.tokenizer, texts, offsets=offsets)
+    def ids(self, texts: Sequence[str]) -> Ragged:
+        """Return the ids of each text (at least one), int32, without special tokens."""
+        found = _ids(self.tokenizer, texts, split=True)
+        cut = self._controlled(texts, found)
+        if not cut:
+            return found
+        each = list(found)
+        for number in cut:
+            each[number] = np.asarray(self._cut(texts[number])[0], dtype=np.int32)
+        return Ragged.of(each)
+
+    def offsets(self, texts: Sequence[str]) -> dict[str, list[Any]]:
+        """Return ``input_ids`` of each text (at least one), and the characters of each id: its ``offset_mapping``."""
+        result = _called(self.tokenizer, texts, offsets=True)
         result["input_ids"] = [np.asarray(ids, dtype=np.int32) for ids in result["input_ids"]]
-        for number in self._controlled(texts, result["input_ids"]):
-            ids, spans = self._cut(texts[number])
+        for number in self._controlled(texts, Ragged.of(result["input_ids"])):
+            ids, result["offset_mapping"][number] = self._cut(texts[number])
             result["input_ids"][number] = np.asarray(ids, dtype=np.int32)
-            if offsets:
-                result["offset_mapping"][number] = spans
         return result
 
-    def _controlled(self, texts: Sequence[str], ids: Sequence[np.ndarray]) -> list[int]:
+    def _controlled(self, texts: Sequence[str], ids: Ragged) -> list[int]:
         """Return the numbers of the texts among whose ids are special ones."""
-        found = np.flatnonzero(np.isin(np.concatenate(ids), self.special))
-        rows = np.searchsorted(np.cumsum([len(one) for one in ids]), found, side="right")
+        found = np.flatnonzero(self._table[ids.values])
+        rows = np.searchsorted(np.cumsum(ids.lengths), found, side="right")
         named = self.tokenizer.unk_token
         unknown = [number for number, text in enumerate(texts) if named and named in text and self.unknown in ids[number]]
         return sorted({*rows.tolist(), *unknown})
+
+    @functools.cached_property
+    def _table(self) -> np.ndarray:
+        """Whether each id of the vocabulary is special."""
+        table = np.zeros(max(len(self.tokenizer), *(self.special + 1), 1), dtype=bool)
+        table[self.special] = True
+        return table
 
     def _cut(self, text: str) -> Pieces:
         """Tokenise a text in parts, none of which gives a special token."""
@@ -88,9 +111,33 @@ class PlainText:
         return sorted(places)
 
 
-def control_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, offsets: bool) -> dict[str, list[Any]]:
-    """Return the same as ``PlainText.encode``, with special tokens where the texts have their names."""
-    return _called(tokenizer, texts, offsets=offsets, split=False)
+def control_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Ragged:
+    """Return the same as ``PlainText.ids``, with special tokens where the texts have their names."""
+    return _ids(tokenizer, texts, split=False)
+
+
+def control_offsets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the same as ``PlainText.offsets``, with special tokens where the texts have their names."""
+    return _called(tokenizer, texts, offsets=True, split=False)
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, split: bool) -> Ragged:
+    """Tokenise without what transformers makes of each text besides its ids, where nothing but the backend decides on these."""
+    from transformers import PreTrainedTokenizerFast
+
+    if getattr(type(tokenizer), "_encode_plus", None) is not PreTrainedTokenizerFast._encode_plus:
+        return Ragged.of([np.asarray(ids, dtype=np.int32) for ids in _called(tokenizer, texts, offsets=False, split=split)["input_ids"]])
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = split
+    lists = [
+        encoding.ids
+        for start in range(0, len(texts), AT_ONCE)
+        for encoding in backend.encode_batch_fast(list(texts[start : start + AT_ONCE]), add_special_tokens=False)
+    ]
+    values = np.fromiter(chain.from_iterable(lists), dtype=np.int32)
+    return Ragged(values, np.fromiter(map(len, lists), dtype=np.int64, count=len(lists)))
 
 
 def _called(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, offsets: bool, split: bool = True) -> dict[str, list[Any]]:

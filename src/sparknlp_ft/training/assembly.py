@@ -84,7 +84,8 @@ def assemble(job: TrainJob, comm: Comm, seat: Seat) -> Parts:
     active = train_active_rows(network, train, comm)
     setup = Setup(manifest.labels, task.settings(config, manifest.statistics), encoder)
     forward = Forward(network, task, setup, device, precision)
-    optimizer = Optimizer(network, config.train, total_steps=train.steps_per_epoch * config.train.epochs, zeros=comm.zeros)
+    total_steps = train.steps_per_epoch * config.train.length
+    optimizer = Optimizer(network, config.train, total_steps=total_steps, zeros=comm.zeros)
     validation = feed("validation") if "validation" in manifest.splits else None
     return Parts(job, manifest, forward, optimizer, share, active, train, validation, threads)
 

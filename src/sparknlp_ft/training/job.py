@@ -9,6 +9,9 @@ from typing import Any
 from sparknlp_ft.config import Config
 from sparknlp_ft.training.run_folder import RunFolder
 
+#: Share of the loss that the last epoch takes off where it is worth to train on; the rate has fallen to nothing by then.
+FALLING = 0.02
+
 
 @dataclass(frozen=True)
 class TrainJob:
@@ -48,8 +51,8 @@ class TrainResult:
         best_dir: Address of the best model's folder, as ``models.folder.save_model`` writes it.
         best_epoch: Epoch it was taken after, from 1.
         metric: Name of the validation metric that chose it.
-        epochs: One entry per epoch: ``epoch``, ``step``, ``seconds``, ``step_seconds`` of them spent in steps, ``best`` and the
-            ``metrics`` of validation.
+        epochs: One entry per epoch: ``epoch``, ``step``, ``seconds``, ``step_seconds`` of them spent in steps, ``best`` the
+            ``metrics`` of validation, and what was ``tuned`` on it.
         steps: Optimizer steps taken.
         rows: Rows trained on, over all epochs.
         seconds: Seconds from the ranks' start to their end, without launching them; of a resumed run, with its earlier epochs.
@@ -81,6 +84,19 @@ class TrainResult:
     def best_metrics(self) -> dict[str, float]:
         """Validation metrics of the best epoch; empty if there were no validation rows."""
         return next((entry["metrics"] for entry in self.epochs if entry["epoch"] == self.best_epoch), {})
+
+    @property
+    def calibration(self) -> dict[str, float]:
+        """Expected calibration error of the best epoch's scores on validation, ``ece_before`` and ``ece_after``; empty if there is none."""
+        return next((entry.get("tuned", {}).get("calibration", {}) for entry in self.epochs if entry["epoch"] == self.best_epoch), {})
+
+    @property
+    def still_falling(self) -> tuple[float, float] | None:
+        """Loss on validation rows after the last epoch but one and the last, if it was still falling when the training ended."""
+        losses = [entry["metrics"].get("loss") for entry in self.epochs[-2:]]
+        if self.stopped_early or len(losses) < 2 or None in losses or losses[1] > (1 - FALLING) * losses[0]:
+            return None
+        return losses[0], losses[1]
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

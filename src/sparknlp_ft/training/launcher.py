@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sparknlp_ft
 from sparknlp_ft.config import LaunchConfig
 from sparknlp_ft.errors import LaunchError
+from sparknlp_ft.sessions import sent_files
 from sparknlp_ft.training import launchers
 from sparknlp_ft.training.job import TrainJob
 
@@ -63,8 +64,8 @@ class Start:
     @property
     def paths(self) -> list[str]:
         """Where a rank may find this package: where the driver has it, or among the files sent with ``--py-files``."""
-        sent = self.spark.sparkContext.getConf().get("spark.submit.pyFiles", "") if self.spark is not None else ""
-        names = [PurePosixPath(path).name for path in (sent or "").split(",") if path]
+        sent = sent_files(self.spark) if self.spark is not None else ""
+        names = [PurePosixPath(path).name for path in sent.split(",") if path]
         return [str(Path(sparknlp_ft.__file__).absolute().parent.parent), *names]
 
 

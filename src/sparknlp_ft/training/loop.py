@@ -22,6 +22,9 @@ from sparknlp_ft.training.feed import Feed, StepBatch
 from sparknlp_ft.training.forward import Forward
 from sparknlp_ft.training.optimizer import Optimizer, StepStats
 
+#: Steps after which an evaluation that found nothing better counts for the patience: after a few nothing can be expected.
+CHANCE_STEPS = 100
+
 
 @dataclass(frozen=True)
 class StepEvent:
@@ -68,7 +71,8 @@ class Progress:
         seconds: That one has taken so far, and ``step_seconds`` of them in steps.
         best_epoch: The best of them, from 1; 0 before the first.
         best_score: Its metric, signed so that higher is better.
-        stale: Epochs since then.
+        best_loss: Its loss on validation rows, which decides between epochs that are equal else.
+        stale: Evaluations since then that had a chance.
         stopped: Whether patience has run out.
         history: One entry per epoch, as in ``TrainResult.epochs``.
     """
@@ -80,6 +84,7 @@ class Progress:
     step_seconds: float = 0.0
     best_epoch: int = 0
     best_score: float = float("-inf")
+    best_loss: float | None = None
     stale: int = 0
     stopped: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -113,7 +118,7 @@ def fit(
         ConfigError: ``train.metric`` names no metric of the task, or the gradient is not finite.
     """
     metric, train = config.metric or forward.task.default_metric, feeds.train
-    while progress.epochs < config.epochs and not progress.stopped:
+    while progress.epochs < config.length and not progress.stopped:
         started = time.perf_counter() - progress.seconds
         epoch = progress.epochs
         resumed, in_steps, rows = time.perf_counter(), progress.step_seconds, progress.rows
@@ -130,10 +135,11 @@ def fit(
             resumed = time.perf_counter()
         metrics, tuned = evaluate(forward, feeds.validation, comm, max_tokens=config.micro_batch_tokens) if feeds.validation else ({}, {})
         step_number = (epoch + 1) * train.steps_per_epoch
-        progress = advance(progress, metrics, metric, config)
+        progress = advance(progress, metrics, metric, config, chance=had_chance(step_number, train.steps_per_epoch, config))
         best = progress.best_epoch == progress.epochs
         seconds = time.perf_counter() - started
         entry = {"epoch": epoch + 1, "step": step_number, "seconds": seconds, "step_seconds": in_steps, "best": best, "metrics": metrics}
+        entry["tuned"] = tuned
         progress = replace(progress, step=0, rows=0, seconds=0.0, step_seconds=0.0, history=[*progress.history, entry])
         yield EpochEvent(epoch + 1, step_number, seconds, metrics, tuned, best, progress)
 
@@ -160,8 +166,21 @@ def accumulate_gradients(forward: Forward, optimizer: Optimizer, step: StepBatch
         optimizer.add_loss(loss)
 
 
-def advance(progress: Progress, metrics: dict[str, float], metric: str, config: TrainConfig) -> Progress:
+def had_chance(step: int, steps_per_epoch: int, config: TrainConfig) -> bool:
+    """Whether the evaluation after ``step`` steps had a chance to be better: behind the warm-up, and steps enough since the last one."""
+    warm = step > config.warmup_fraction * config.length * steps_per_epoch
+    return warm and step // CHANCE_STEPS > (step - steps_per_epoch) // CHANCE_STEPS
+
+
+def advance(progress: Progress, metrics: dict[str, float], metric: str, config: TrainConfig, *, chance: bool = True) -> Progress:
     """Count an epoch, and decide whether it is the best so far and whether to stop.
+
+    Args:
+        progress: How far the run had come.
+        metrics: Of the epoch, on validation rows.
+        metric: The one that decides; where it is as good as before, less loss does.
+        config: Patience, least improvement.
+        chance: Whether the evaluation counts for the patience.
 
     Raises:
         ConfigError: There is no such metric.
@@ -171,8 +190,9 @@ def advance(progress: Progress, metrics: dict[str, float], metric: str, config: 
         return replace(progress, epochs=epoch, best_epoch=epoch)
     if metric not in metrics:
         raise ConfigError(f"train.metric: {metric!r} is not a metric.{nearest(metric, metrics)} Valid: {', '.join(sorted(metrics))}")
-    score = signed(metric, metrics[metric])
-    if not progress.best_epoch or score > progress.best_score + config.min_improvement:
-        return replace(progress, epochs=epoch, best_epoch=epoch, best_score=score, stale=0)
-    stale = progress.stale + 1
+    score, loss = signed(metric, metrics[metric]), metrics.get("loss")
+    less_loss = score == progress.best_score and loss is not None and progress.best_loss is not None and loss < progress.best_loss
+    if not progress.best_epoch or score > progress.best_score + config.min_improvement or less_loss:
+        return replace(progress, epochs=epoch, best_epoch=epoch, best_score=score, best_loss=loss, stale=0)
+    stale = progress.stale + chance
     return replace(progress, epochs=epoch, stale=stale, stopped=config.patience is not None and stale >= config.patience)

@@ -35,6 +35,11 @@ def occupied(run: RunFolder) -> Iterator[None]:
         run.leave(token)
 
 
+def at_work(run: RunFolder) -> bool:
+    """Whether a driver that lives has the folder."""
+    return any(_lives(run, token, owner) for token, owner in run.owners().items())
+
+
 def _require_alone(run: RunFolder, token: str) -> None:
     owners = run.owners()
     for other, owner in owners.items():

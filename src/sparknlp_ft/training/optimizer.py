@@ -77,7 +77,7 @@ class Optimizer:
             {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
-        self.adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, fused=True)
+        self.adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.rate, fused=True)
         self.stop_asked: Callable[[], bool] = bool  # Of this rank; asked at each step.
         self.active = [module for module in network.modules() if isinstance(module, ActiveEmbedding)]
 
@@ -100,7 +100,7 @@ class Optimizer:
         norm = float(torch.linalg.vector_norm(self.gradients.gradients))
         if not math.isfinite(norm):
             raise ConfigError(
-                f"train.learning_rate: {self.config.learning_rate} made the gradient of step {step} {norm}; "
+                f"train.learning_rate: {self.config.rate} made the gradient of step {step} {norm}; "
                 "take a smaller one, or a longer train.warmup_fraction"
             )
         if norm > self.config.max_grad_norm:
@@ -118,8 +118,8 @@ def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
     """Learning rate of a step (from 0): linear warm-up, then linear or cosine decay to zero at the end, or constant."""
     warmup = math.ceil(config.warmup_fraction * total_steps)
     if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
+        return config.rate * (step + 1) / warmup
     if config.schedule == "constant":
-        return config.learning_rate
+        return config.rate
     left = (total_steps - step) / max(total_steps - warmup, 1)
-    return config.learning_rate * (left if config.schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left)))
+    return config.rate * (left if config.schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left)))

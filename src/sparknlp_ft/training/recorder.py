@@ -35,7 +35,7 @@ class Recorder:
         self.config, self.run = parts.job.resolved, parts.job.folder
         self.events = self.run.event_count() if comm.rank == 0 else 0
         self.checkpoints = Checkpoints(self.run, parts.deciding)
-        self.total = parts.train.steps_per_epoch * self.config.train.epochs
+        self.total = parts.train.steps_per_epoch * self.config.train.length
         self.pending: list[StepEvent] = []
         self.written = self.saved = time.perf_counter()
 
@@ -45,7 +45,7 @@ class Recorder:
                 "event": "start",
                 "steps": self.total,
                 "rows": self.parts.train.rows,
-                "epochs": self.config.train.epochs,
+                "epochs": self.config.train.length,
                 **self._compute(),
                 "trained_share": self.parts.trained_share,
                 "trained_embedding_rows": None if self.parts.active is None else len(self.parts.active.rows),
@@ -109,7 +109,7 @@ class Recorder:
             rows=rows,
             seconds=time.perf_counter() - self.started,
             train_rows_per_second=rows / max(in_steps, 1e-9),
-            stopped_early=progress.stopped and progress.epochs < train.epochs,
+            stopped_early=progress.stopped and progress.epochs < train.length,
             trained_share=self.parts.trained_share,
             **self._compute(),
         )

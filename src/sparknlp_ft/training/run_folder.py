@@ -65,6 +65,13 @@ class Runs:
             last = f"{stem}.{int(last[len(stem) + 1 :] or 1) + 1}"
         return RunFolder(self.folder / last)
 
+    def write_report(self, name: str, page: str, twin: str) -> str:
+        """Keep a report beside the run folders; returns where."""
+        reports = self.folder / "reports"
+        for file, text in ((f"{name}.json", twin), (f"{name}.html", page)):
+            reports.write(file, text.encode())
+        return f"{reports.address}/{name}.html"
+
     @property
     def measured(self) -> Folder:
         """Results of candidates, until they are on the leaderboard."""
@@ -253,6 +260,10 @@ class RunFolder:
         """Note that the result was logged to an MLflow run: the same job may be run again from the start."""
         self.folder.write_json(_CLOSED, {"run_id": run_id})
         self.folder.withdraw(_BASE)
+
+    def closed(self) -> bool:
+        """Whether the result was logged to an MLflow run."""
+        return self.folder.has(_CLOSED)
 
     def delete(self) -> None:
         """Delete the folder with all that is in it."""

@@ -95,6 +95,12 @@ def test_drift_of_lengths(spark: SparkSession) -> None:
     assert one.kind == "lengths that drift" and "test are 2.9" in one.message
 
 
+def test_drift_of_languages(spark: SparkSession) -> None:
+    other = [(n, f"eine Frage, die ich schon habe: {n}" if split == "test" else text, label, split) for n, text, label, split in CLEAN]
+    [one] = findings(spark.createDataFrame(other, SCHEMA)).values()
+    assert one.kind == "languages that drift" and "texts of test" in one.message and one.count == 60
+
+
 def test_of_a_large_table_a_sample_of_texts_is_grouped(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overlap, "MOST_ROWS", 300)
     twice = [*CLEAN, *[(1000 + n, text, label, "train") for n, text, label, split in CLEAN if split == "test"]]

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparknlp_ft.errors import DataError
+from sparknlp_ft.scoring.columns import Output
 from sparknlp_ft.scoring.engine import Scored
 from sparknlp_ft.scoring.incremental import SCORED, partitions_for, with_scores
 from sparknlp_ft.scoring.merge import Merging, check_stage, create_empty, merge_stage, refuse_many_errors, write_stage
@@ -59,7 +60,7 @@ def load_recorder(device: str | None, *, folder: str) -> Recorder:
 def scored_with_recorder(lake: Lake, texts: list[str | None], partitions: int) -> tuple[DataFrame, Path]:
     notes = lake.root / "notes"
     notes.mkdir()
-    udf = scoring_udf(partial(load_recorder, folder=str(notes)), f"recorder {notes}", get_task("classification"))
+    udf = scoring_udf(partial(load_recorder, folder=str(notes)), f"recorder {notes}", Output(get_task("classification").prediction_fields))
     rows = lake.spark.createDataFrame(list(enumerate(texts)), "id long, body string")
     return with_scores(rows, ROLES, udf, partitions=partitions), notes
 

@@ -13,6 +13,7 @@ from sparknlp_ft.config import DataConfig
 from sparknlp_ft.errors import ConfigError, DataError
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import Roles
+from sparknlp_ft.tables.cut import cut_of, with_split
 from sparknlp_ft.tables.input_hash import INPUT_HASH, with_input_hash
 from sparknlp_ft.tables.targets import label_value
 from sparknlp_ft.tasks import get_task
@@ -88,9 +89,9 @@ def test_labels_may_be_string_integer_or_boolean(spark: SparkSession) -> None:
 
 
 def test_splits_keep_their_rows(df: DataFrame) -> None:
-    named = contracts.with_split(df, roles_of(df), data(validation_split="hold"))
+    named = with_split(df, roles_of(df), data(validation_split="hold"))
     assert [row[contracts.SPLIT] for row in named.orderBy("id").collect()] == ["train", "test", "validation"]
-    other = contracts.with_split(df, roles_of(df), data(validation_fraction=0.5)).orderBy("id").collect()
+    other = with_split(df, roles_of(df), data(validation_fraction=0.5)).orderBy("id").collect()
     assert [row[contracts.SPLIT] for row in other][1:] == ["test", "other"]
     assert other[0][contracts.SPLIT] in {"train", "validation"}
 
@@ -107,7 +108,7 @@ def test_equal_texts_fall_on_one_side_of_the_cut(spark: SparkSession) -> None:
         Roles((("text", "text"),), None, ("number",), None),
         Roles((("text", "text"), ("text_pair", "text_pair")), None, ("number",), None),
     ):
-        cut = contracts.with_split(pairs, roles, data(validation_fraction=0.2))
+        cut = with_split(pairs, roles, data(validation_fraction=0.2))
         sides = cut.groupBy("number").agg(F.count_distinct(contracts.SPLIT).alias("sides"), F.first(contracts.SPLIT).alias("side"))
         assert sides.where("sides > 1").count() == 0
         assert 0.15 < sides.where("side = 'validation'").count() / 3000 < 0.25
@@ -116,8 +117,21 @@ def test_equal_texts_fall_on_one_side_of_the_cut(spark: SparkSession) -> None:
 def test_both_texts_of_a_pair_decide_its_side(spark: SparkSession) -> None:
     pairs = spark.range(400).selectExpr("id AS number", "'the same' AS text", "concat('other ', id) AS text_pair")
     roles = Roles((("text", "text"), ("text_pair", "text_pair")), None, ("number",), None)
-    cut = contracts.with_split(pairs, roles, data(validation_fraction=0.5))
+    cut = with_split(pairs, roles, data(validation_fraction=0.5))
     assert 100 < cut.where(f"{contracts.SPLIT} = 'validation'").count() < 300
+
+
+def test_of_a_small_table_validation_gets_more_rows_and_its_part_of_each_label(spark: SparkSession) -> None:
+    rows = [(i, f"text {i // 2}", "rare" if i // 2 % 10 == 0 else "often", "train") for i in range(400)]
+    df = spark.createDataFrame(rows, SCHEMA)
+    roles = roles_of(df)
+    cut = with_split(df, roles, data())
+    counts = {(row[0], row[1]): row[2] for row in cut.groupBy(contracts.SPLIT, "intent").count().collect()}
+    assert counts["validation", "often"] + counts["validation", "rare"] == pytest.approx(80, abs=2)
+    assert counts["validation", "rare"] == pytest.approx(8, abs=2)
+    assert cut.groupBy("body").agg(F.count_distinct(contracts.SPLIT).alias("sides")).where("sides > 1").count() == 0
+    assert with_split(df, roles, data(), cut=cut_of(df, roles, data())).exceptAll(cut).isEmpty()
+    assert with_split(df.where("id < 2"), roles, data()).where(f"{contracts.SPLIT} = 'validation'").isEmpty()
 
 
 def test_bad_bytes_are_mended_before_python_sees_them(spark: SparkSession) -> None:
@@ -158,3 +172,18 @@ def test_the_input_hash_tells_all_inputs_apart(spark: SparkSession) -> None:
     renamed = rows.withColumn("extra", F.lit("y")).withColumnsRenamed({"text": "body", "text_pair": "other"})
     roles = Roles((("text", "body"), ("text_pair", "other")), None, ("body",), None)
     assert [row[INPUT_HASH] for row in with_input_hash(renamed, roles).collect()] == hashes
+
+
+def test_test_rows_are_the_same_whatever_is_cut_for_validation(spark: SparkSession) -> None:
+    rows = spark.range(2000).selectExpr("id", "concat('text ', id % 500) AS text", "'train' AS split")
+    plain, split = (Roles((("text", "text"),), None, ("id",), name) for name in (None, "split"))
+
+    def tests(roles: Roles, **settings: object) -> set[int]:
+        cut = contracts.with_split(rows, roles, data(**settings))
+        return {row["id"] for row in cut.where(f"{contracts.SPLIT} = 'test'").select("id").collect()}
+
+    default = tests(plain, validation_fraction=0.1)
+    assert 40 < len(default) < 200 and default == tests(plain, validation_fraction=0.5)
+    assert {number % 500 for number in default}.isdisjoint({number % 500 for number in set(range(2000)) - default})
+    assert tests(split) == set() and tests(plain, test_fraction=0.0) == set()
+    assert tests(split, test_fraction=0.05) == default < tests(plain, test_fraction=0.2)

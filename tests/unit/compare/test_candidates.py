@@ -10,7 +10,7 @@ import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from sparknlp_ft.cli import parse
-from sparknlp_ft.compare.candidates import AS_CONFIGURED, candidates_of, overrides, search_space
+from sparknlp_ft.comparing.candidates import AS_CONFIGURED, candidates_of, overrides, search_space
 from sparknlp_ft.config import Config, load_config
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.pipelines.compare import check_compare

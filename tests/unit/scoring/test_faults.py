@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from sparknlp_ft.scoring.engine import Scored, TorchEngine, load_engine
+from sparknlp_ft.scoring.engines.protocol import Batch
+from sparknlp_ft.scoring.engines.torch import TorchRuntime
 from sparknlp_ft.scoring.faults import MACHINE_WORDS, MachineFault, is_device, is_machine, is_memory
 from sparknlp_ft.scoring.processing import Processed, Processing
 from sparknlp_ft.scoring.rows import score_rows
@@ -151,15 +153,15 @@ def test_a_batch_without_memory_is_halved_in_the_engine_and_results_stay(engine:
     texts = tiny_texts(60, seed=5)
     before = engine.predict(texts).results
     sizes: list[int] = []
-    forward = TorchEngine._forward
+    forward = TorchRuntime._forward
 
-    def tight(self: TorchEngine, windows: Sequence) -> torch.Tensor:
-        sizes.append(len(windows))
-        if len(windows) > 3:
+    def tight(self: TorchRuntime, batch: Batch) -> torch.Tensor:
+        sizes.append(len(batch[1].windows))
+        if sizes[-1] > 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return forward(self, windows)
+        return forward(self, batch)
 
-    monkeypatch.setattr(TorchEngine, "_forward", tight)
+    monkeypatch.setattr(TorchRuntime, "_forward", tight)
     np.testing.assert_allclose(engine.predict(texts).results, before, atol=2e-5)
     assert len(sizes) <= 60 * 2
 

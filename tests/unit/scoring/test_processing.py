@@ -11,6 +11,7 @@ import pytest
 
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.scoring import udf
+from sparknlp_ft.scoring.columns import Output
 from sparknlp_ft.scoring.engine import Scored
 from sparknlp_ft.scoring.processing import Processed, Processing, load_processing, rehearse
 from sparknlp_ft.tasks import Setup, Task, get_task
@@ -126,7 +127,7 @@ def test_the_udf_scores_through_the_functions(monkeypatch: pytest.MonkeyPatch) -
             yield pd.Series(range(len(part))), pd.Series([False] * len(part)), pd.Series(part, dtype=object)
 
     monkeypatch.setattr(udf, "engine_of", lambda loader, key: processed(upper, with_length))
-    first, second = udf.score_batches(batches(), lambda device: processed(), "key")
+    first, second = udf.score_batches(batches(), lambda device: processed(), "key", Output(FIELDS))
     assert first["length"].tolist() == [3, None] and second["status"].tolist() == ["ok", "empty", "ok", "ok"]
 
 

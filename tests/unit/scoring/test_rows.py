@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 from sparknlp_ft.scoring import udf
+from sparknlp_ft.scoring.columns import Output
 from sparknlp_ft.scoring.engine import Scored, TorchEngine, load_engine
 from sparknlp_ft.scoring.rows import ERROR_CHARS, MENDED, score_rows
 from sparknlp_ft.tasks import Setup, Task, get_task
 from tests.tiny import tiny_classifier_dir, tiny_texts
+
+OUTPUT = Output(get_task("classification").prediction_fields)
 
 ODD = [None, "", "  \t\n ", "\u2003", "🙂🙃", "שלום עולם", "a\0b card", "\0", "x" * 100_000, "card " * 20_000, "¿", "\ufeff"]
 
@@ -104,17 +107,17 @@ def test_batches_come_back_as_they_were_and_the_engine_is_loaded_once(monkeypatc
     batches = [
         (pd.Series(range(len(t)), dtype="int64"), pd.Series([x == "bb" for x in t], dtype=bool), pd.Series(t, dtype=object)) for t in texts
     ]
-    results = list(udf.score_batches(iter(batches), load, "one"))
+    results = list(udf.score_batches(iter(batches), load, "one", OUTPUT))
     assert [len(result) for result in results] == [2, 0, 4, 1]
     assert results[0]["error"].tolist() == [None, MENDED]
     assert results[2]["status"].tolist() == ["ok", "ok", "ok", "empty"]
     assert results[3]["score"].tolist()[0] == pytest.approx(1 / (1 + np.exp(-1)))
-    list(udf.score_batches(iter(batches), load, "one"))
+    list(udf.score_batches(iter(batches), load, "one", OUTPUT))
     assert loads == [None]
-    list(udf.score_batches(iter(batches), load, "another"))
+    list(udf.score_batches(iter(batches), load, "another", OUTPUT))
     assert loads == [None, None] and list(udf._ENGINES) == ["another"]
 
 
 def test_without_rows_no_engine_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(udf, "_ENGINES", {})
-    assert list(udf.score_batches(iter([]), lambda device: pytest.fail("loaded"), "none")) == []
+    assert list(udf.score_batches(iter([]), lambda device: pytest.fail("loaded"), "none", OUTPUT)) == []

@@ -40,7 +40,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_store_that_is_not_there_is_one_line_before_spark(capsys: pytest.CaptureFixture[str]) -> None:
     start, uri = time.monotonic(), f"http://me:p4ssw0rd@127.0.0.1:{closed_port()}"
-    assert main(["score", "data.table=t", f"tracking.uri={uri}"]) == 2
+    assert main(["score", "data.table=main.support.t", f"tracking.uri={uri}"]) == 2
     *tries, error = capsys.readouterr().err.splitlines()
     assert "sparknlp-ft score: tracking.uri: 'http://…@127.0.0.1" in error and "does not answer (Connection refused)" in error
     assert tries and all("trying again in" in line for line in tries) and "p4ssw0rd" not in "".join([*tries, error])

@@ -56,7 +56,7 @@ def test_steps_are_those_of_adamw_with_clipping_and_without_decay_of_biases_and_
 
 @given(st.integers(1, 500), st.sampled_from(["linear", "cosine", "constant"]), st.floats(0, 0.9))
 def test_the_rate_rises_to_its_peak_and_never_after(total: int, schedule: str, warmup: float) -> None:
-    config = TrainConfig(schedule=schedule, warmup_fraction=warmup)
+    config = TrainConfig(learning_rate=3e-4, schedule=schedule, warmup_fraction=warmup)
     rates = [learning_rate(step, total, config) for step in range(total)]
     peak = rates.index(max(rates))
     assert rates[: peak + 1] == sorted(rates[: peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
@@ -65,7 +65,7 @@ def test_the_rate_rises_to_its_peak_and_never_after(total: int, schedule: str, w
 
 def test_a_gradient_that_is_not_finite_names_the_setting_to_change() -> None:
     net = network()
-    optimizer = Optimizer(net, TrainConfig(), total_steps=1)
+    optimizer = Optimizer(net, TrainConfig(learning_rate=3e-4), total_steps=1)
     (net(torch.ones(1, 7)).sum() * float("inf")).backward()
     with pytest.raises(ConfigError, match="train.learning_rate"):
         optimizer.step(0, Solo())

@@ -4,7 +4,7 @@ import pytest
 
 from sparknlp_ft.config import TrainConfig
 from sparknlp_ft.errors import ConfigError
-from sparknlp_ft.training.loop import Progress, advance
+from sparknlp_ft.training.loop import CHANCE_STEPS, Progress, advance, had_chance
 
 
 def scores(config: TrainConfig, *values: float, metric: str = "accuracy") -> Progress:
@@ -31,3 +31,28 @@ def test_early_stopping_and_the_best_epoch() -> None:
     assert scores(config, 0.9, 0.5, metric="loss").best_epoch == 2
     with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
         advance(Progress(), {"accuracy": 1.0}, "acuracy", config)
+
+
+def test_of_epochs_that_are_equal_the_one_with_less_loss_is_best() -> None:
+    progress = Progress()
+    for loss in (0.5, 0.2, 0.3):
+        progress = advance(progress, {"accuracy": 1.0, "loss": loss}, "accuracy", TrainConfig(patience=1))
+    assert (progress.best_epoch, progress.best_loss, progress.stopped) == (2, 0.2, True)
+    worse = advance(progress, {"accuracy": 0.9, "loss": 0.1}, "accuracy", TrainConfig(patience=None))
+    assert worse.best_epoch == 2  # the metric decides first
+
+
+def test_only_evaluations_that_had_a_chance_count_for_the_patience() -> None:
+    config = TrainConfig(patience=1)
+    progress = advance(Progress(), {"accuracy": 0.9}, "accuracy", config)
+    later = advance(progress, {"accuracy": 0.8}, "accuracy", config, chance=False)
+    assert not later.stopped and later.stale == 0
+    assert advance(later, {"accuracy": 0.8}, "accuracy", config).stopped
+
+
+@pytest.mark.parametrize("steps_per_epoch", [3, 40, CHANCE_STEPS, 5 * CHANCE_STEPS])
+def test_short_epochs_have_a_chance_together(steps_per_epoch: int) -> None:
+    config = TrainConfig(epochs=100, warmup_fraction=0.1)
+    counted = [epoch for epoch in range(1, 101) if had_chance(epoch * steps_per_epoch, steps_per_epoch, config)]
+    assert counted[0] > 10  # behind the warm-up
+    assert len(counted) == pytest.approx(90 * min(1, steps_per_epoch / CHANCE_STEPS), abs=1)

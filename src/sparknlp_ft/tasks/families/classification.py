@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from sparknlp_ft.baselines.linear import logistic_regression
 from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import DataError, ModelError, shown
+from sparknlp_ft.tasks.calibration import calibration_error, log_sum_exp, settled, softmax_temperature
+from sparknlp_ft.tasks.columns import chosen, score_maps
 from sparknlp_ft.tasks.counting import confusion_matrix, confusion_table
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train, where
 from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row
@@ -83,8 +86,9 @@ class Classification(Task):
 
     def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
         targets, logits = np.asarray(rows.targets, dtype=np.int64), results.astype(np.float64)
-        losses = _log_sum_exp(logits) - logits[np.arange(len(targets)), targets]
-        return {"target": targets, "prediction": logits.argmax(axis=1).astype(np.int64), "loss": losses}
+        losses = log_sum_exp(logits) - logits[np.arange(len(targets)), targets]
+        found = {"target": targets, "prediction": logits.argmax(axis=1).astype(np.int64), "loss": losses}
+        return {**found, "logits": logits.astype(np.float32)}
 
     def outcomes_of_values(
         self, targets: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str], weights: Sequence[int]
@@ -99,12 +103,23 @@ class Classification(Task):
 
     def majority_outcomes(self, outcomes: Outcomes, statistics: Statistics, labels: Sequence[str]) -> Outcomes:
         majority = max(labels, key=lambda label: (statistics.label_counts.get(label, 0), label))
-        kept = {name: values for name, values in outcomes.items() if name != "loss"}
+        kept = {name: values for name, values in outcomes.items() if name not in ("loss", "logits")}
         return {**kept, "prediction": np.full_like(outcomes["target"], list(labels).index(majority))}
 
     def baselines(self) -> tuple[Method, ...]:
         about = "words and pairs of words; of pairs of texts also what they share"
         return (Method("TF-IDF + logistic regression", about, logistic_regression),)
+
+    def tune(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, Any]:
+        """Fit the temperature of the scores."""
+        logits, target = outcomes["logits"].astype(np.float64), outcomes["target"]
+
+        def error(temperature: float) -> float:
+            scores = _scores(logits, temperature)
+            return calibration_error(scores.max(axis=1), logits.argmax(axis=1) == target)
+
+        temperature = softmax_temperature(logits, target)
+        return settled(temperature, error(1.0), error(temperature))
 
     def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
         from sklearn.metrics import accuracy_score, matthews_corrcoef, precision_recall_fscore_support
@@ -126,6 +141,9 @@ class Classification(Task):
         if "loss" in outcomes:
             result["loss"] = float(np.average(outcomes["loss"], weights=weight))
         return result
+
+    def row_scores(self, outcomes: Outcomes, metric: str) -> np.ndarray | None:
+        return (outcomes["target"] == outcomes["prediction"]).astype(np.float64) if metric == "accuracy" else None
 
     def example_values(self, labels: Sequence[str]) -> list[str]:
         return list(labels[:2])
@@ -150,9 +168,7 @@ class Classification(Task):
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
         if not len(results):
             return pd.DataFrame({"label": [], "score": [], "scores": []}, dtype=object)
-        logits, labels = results.astype(np.float64), setup.labels
-        scores = np.exp(logits - _log_sum_exp(logits)[:, None])
-        best = scores.argmax(axis=1)
+        labels, (scores, best) = setup.labels, _told(results, setup)
         return pd.DataFrame(
             {
                 "label": np.asarray(labels, dtype=object)[best],
@@ -160,6 +176,11 @@ class Classification(Task):
                 "scores": [dict(zip(labels, row, strict=True)) for row in scores.astype(np.float32).tolist()],
             }
         )
+
+    def arrays(self, results: np.ndarray, rows: Rows, setup: Setup, *, most_scores: int | None = None) -> dict[str, pa.Array]:
+        scores, best = _told(results, setup)
+        found = {"label": chosen(setup.labels, best), "score": pa.array(scores[np.arange(len(best)), best])}
+        return found if most_scores == 0 else {**found, "scores": score_maps(setup.labels, scores, most_scores)}
 
 
 def balanced_weights(label_counts: Mapping[str, float]) -> dict[str, float]:
@@ -185,6 +206,12 @@ def _binary(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray | Non
     }
 
 
-def _log_sum_exp(logits: np.ndarray) -> np.ndarray:
-    peak = logits.max(axis=1)
-    return peak + np.log(np.exp(logits - peak[:, None]).sum(axis=1))
+def _told(results: np.ndarray, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores, and the best label of each row: of the logits, for a temperature changes scores, and never a label."""
+    logits = results.astype(np.float64)
+    return _scores(logits, setup.settings.get("temperature") or 1.0), logits.argmax(axis=1)
+
+
+def _scores(logits: np.ndarray, temperature: float) -> np.ndarray:
+    scaled = logits / temperature
+    return np.exp(scaled - log_sum_exp(scaled)[:, None])

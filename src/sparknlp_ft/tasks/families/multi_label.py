@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from sparknlp_ft.baselines.linear import one_against_rest
 from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import DataError
+from sparknlp_ft.tasks.calibration import calibration_error, settled, sigmoid_temperature
+from sparknlp_ft.tasks.columns import label_lists, score_maps
 from sparknlp_ft.tasks.counting import averaged, counts_table
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train
 from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Thresholds that are tried.
 THRESHOLDS = np.arange(1, 20) / 20
+#: Scores are read back as logits up to this near to 0 and 1.
+EDGE = 1e-6
 #: A label weighs at most so many times as much where it applies as where it does not.
 MOST_WEIGHT = 20.0
 
@@ -110,23 +115,21 @@ class MultiLabel(Task):
         return {**kept, "prediction": prediction}
 
     def baselines(self) -> tuple[Method, ...]:
-        fit = functools.partial(one_against_rest, multi_hot=functools.partial(_multi_hot, strict=True), thresholds=self._tuned)
+        fit = functools.partial(one_against_rest, multi_hot=functools.partial(_multi_hot, strict=True), thresholds=_best_thresholds)
         return (Method("TF-IDF + one-vs-rest", "a logistic regression per label, thresholds tuned on validation", fit),)
 
-    def _tuned(self, target: np.ndarray, score: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-        return _thresholds(labels, self.tune({"target": target, "score": score}, labels))
-
     def tune(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, Any]:
-        """Choose each label's threshold for its F1 (of several the one nearest to 0.5; 0.5 for a label without rows)."""
-        target, score = outcomes["target"].astype(bool), outcomes["score"]
-        chosen = {}
-        for i, label in enumerate(labels):
-            predicted = score[:, i, None] >= THRESHOLDS
-            hits = (predicted & target[:, i, None]).sum(axis=0)
-            f1 = 2 * hits / np.maximum(predicted.sum(axis=0) + target[:, i].sum(), 1)
-            ranked = sorted(range(len(THRESHOLDS)), key=lambda at: (-f1[at], abs(THRESHOLDS[at] - 0.5)))
-            chosen[label] = float(THRESHOLDS[ranked[0]]) if hits.any() else 0.5
-        return {"thresholds": chosen}
+        """Choose each label's threshold for its F1, of scores as the network says them, and fit the temperature of what is told."""
+        target, score = outcomes["target"], outcomes["score"].astype(np.float64)
+        thresholds = dict(zip(labels, _best_thresholds(target, outcomes["score"], labels).tolist(), strict=True))
+        kept = np.clip(score, EDGE, 1 - EDGE)
+        logits = np.log(kept / (1 - kept))
+
+        def error(temperature: float) -> float:
+            return calibration_error(1 / (1 + np.exp(-logits / temperature)), target == 1)
+
+        temperature = sigmoid_temperature(logits, target)
+        return {"thresholds": thresholds, **settled(temperature, error(1.0), error(temperature))}
 
     def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
         target, prediction = outcomes["target"], self._predicted(outcomes, labels, settings)
@@ -148,17 +151,40 @@ class MultiLabel(Task):
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
         if not len(results):
             return pd.DataFrame({"labels": [], "scores": []}, dtype=object)
-        scores = 1 / (1 + np.exp(-results.astype(np.float64)))
-        thresholds = _thresholds(setup.labels, setup.settings)
-        chosen = [[label for label, score, least in zip(setup.labels, row, thresholds, strict=True) if score >= least] for row in scores]
+        there, scores = _told(results, setup)
+        chosen = [[label for label, own in zip(setup.labels, row, strict=True) if own] for row in there]
         return pd.DataFrame(
             {"labels": chosen, "scores": [dict(zip(setup.labels, row, strict=True)) for row in scores.astype(np.float32).tolist()]}
         )
+
+    def arrays(self, results: np.ndarray, rows: Rows, setup: Setup, *, most_scores: int | None = None) -> dict[str, pa.Array]:
+        there, scores = _told(results, setup)
+        found: dict[str, pa.Array] = {"labels": label_lists(setup.labels, there)}
+        return found if most_scores == 0 else {**found, "scores": score_maps(setup.labels, scores, most_scores)}
 
     def _predicted(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None) -> np.ndarray:
         if "prediction" in outcomes:
             return outcomes["prediction"]
         return (outcomes["score"] >= _thresholds(labels, settings or {})).astype(np.uint8)
+
+
+def _told(results: np.ndarray, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
+    """Return which labels are there and the scores: thresholds are of scores without temperature, so labels do not change with it."""
+    logits = results.astype(np.float64)
+    there = 1 / (1 + np.exp(-logits)) >= _thresholds(setup.labels, setup.settings)
+    return there, 1 / (1 + np.exp(-logits / (setup.settings.get("temperature") or 1.0)))
+
+
+def _best_thresholds(target: np.ndarray, score: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Return each label's threshold for its F1 (of several the one nearest to 0.5; 0.5 for a label without rows)."""
+    own, chosen = target.astype(bool), np.full(len(labels), 0.5)
+    for i in range(len(labels)):
+        predicted = score[:, i, None] >= THRESHOLDS
+        hits = (predicted & own[:, i, None]).sum(axis=0)
+        f1 = 2 * hits / np.maximum(predicted.sum(axis=0) + own[:, i].sum(), 1)
+        if hits.any():
+            chosen[i] = THRESHOLDS[min(range(len(THRESHOLDS)), key=lambda at: (-f1[at], abs(THRESHOLDS[at] - 0.5)))]
+    return chosen
 
 
 def _thresholds(labels: Sequence[str], settings: Mapping[str, Any]) -> np.ndarray:

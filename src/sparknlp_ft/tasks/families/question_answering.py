@@ -102,7 +102,7 @@ class QuestionAnswering(Task):
         losses = cross_entropy(masked, targets.to(output.device), reduction="none")
         return by_row(losses.mean(dim=1), rows)
 
-    def results(self, outputs: Sequence[np.ndarray], rows: Rows, setup: Setup) -> np.ndarray:
+    def results(self, outputs: Sequence[np.ndarray] | np.ndarray, rows: Rows, setup: Setup) -> np.ndarray:
         remaining = iter(outputs)
         most = setup.settings.get("max_answer_tokens", 30)
         return objects([_row_spans([(window, next(remaining)) for window in row], most_tokens=most) for row in rows.windows])
@@ -135,6 +135,10 @@ class QuestionAnswering(Task):
     def baselines(self) -> tuple[Method, ...]:
         about = "the sentence of the context that shares most words with the question"
         return (Method("nearest sentence", about, nearest_sentence),)
+
+    def row_scores(self, outcomes: Outcomes, metric: str) -> np.ndarray | None:
+        name = {"exact_match": "exact", "f1": "f1"}.get(metric)
+        return None if name is None or "margin" in outcomes else outcomes[name]
 
     def tune(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, Any]:
         """Choose how far "no answer" must lead the best answer: the margin with the best mean F1."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from sparknlp_ft.baselines.linear import ridge
 from sparknlp_ft.baselines.methods import Method
@@ -107,6 +108,9 @@ class Regression(Task):
 
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
         return pd.DataFrame({"prediction": _unscaled(results, setup)})
+
+    def arrays(self, results: np.ndarray, rows: Rows, setup: Setup, *, most_scores: int | None = None) -> dict[str, pa.Array]:
+        return {"prediction": pa.array(_unscaled(results, setup))}
 
 
 def _unscaled(results: np.ndarray, setup: Setup) -> np.ndarray:

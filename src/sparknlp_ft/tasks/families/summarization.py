@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from sparknlp_ft.baselines.lexical import lead
 from sparknlp_ft.baselines.methods import Method
@@ -81,7 +82,7 @@ class Summarization(Task):
         losses = cross_entropy(output.transpose(1, 2), targets, reduction="none", ignore_index=IGNORED, label_smoothing=smoothing)
         return losses.sum(dim=1) / (targets != IGNORED).sum(dim=1).clamp(min=1)
 
-    def results(self, outputs: Sequence[np.ndarray], rows: Rows, setup: Setup) -> np.ndarray:
+    def results(self, outputs: Sequence[np.ndarray] | np.ndarray, rows: Rows, setup: Setup) -> np.ndarray:
         return objects(list(outputs))
 
     def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
@@ -106,8 +107,14 @@ class Summarization(Task):
     def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
         return {name: float(np.average(outcomes[name], weights=outcomes.get("weight"))) for name in MEASURES}
 
+    def row_scores(self, outcomes: Outcomes, metric: str) -> np.ndarray | None:
+        return outcomes.get(metric) if metric in MEASURES else None
+
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
         return pd.DataFrame({"summary": objects(_texts(results, setup))})
+
+    def arrays(self, results: np.ndarray, rows: Rows, setup: Setup, *, most_scores: int | None = None) -> dict[str, pa.Array]:
+        return {"summary": pa.array(_texts(results, setup), pa.string())}
 
 
 class WordTokenizer:

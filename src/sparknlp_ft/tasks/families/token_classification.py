@@ -100,7 +100,7 @@ class TokenClassification(Task):
         score, tag = torch.softmax(output, dim=-1).max(dim=-1)
         return torch.stack([tag.float(), score], dim=-1)
 
-    def results(self, outputs: Sequence[np.ndarray], rows: Rows, setup: Setup) -> np.ndarray:
+    def results(self, outputs: Sequence[np.ndarray] | np.ndarray, rows: Rows, setup: Setup) -> np.ndarray:
         remaining = iter(outputs)
         return objects([_merged([(window, next(remaining)) for window in row]) for row in rows.windows])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sparknlp_ft.compare.contest import log_entry
+from sparknlp_ft.comparing.contest import log_entry
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.reports.leaderboard import Entry
 from sparknlp_ft.steps.baselines import measure_baselines

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sparknlp_ft.compare.board import find_board
-from sparknlp_ft.compare.candidates import Candidate, candidates_of
-from sparknlp_ft.compare.search import check_trials
+from sparknlp_ft.comparing.board import find_board
+from sparknlp_ft.comparing.candidates import Candidate, candidates_of
+from sparknlp_ft.comparing.search import check_trials
 from sparknlp_ft.config import Config
 from sparknlp_ft.steps.checks import compared_metric
 from sparknlp_ft.steps.job import Job, open_job

@@ -11,19 +11,22 @@ from typing import Any
 
 import yaml
 
-from sparknlp_ft.compare.candidates import overrides
-from sparknlp_ft.compare.contest import Trained
-from sparknlp_ft.compare.plan import Plan
-from sparknlp_ft.compare.search import Found
+from sparknlp_ft.comparing.candidates import overrides
+from sparknlp_ft.comparing.contest import Trained
+from sparknlp_ft.comparing.plan import Plan
+from sparknlp_ft.comparing.search import Found
 from sparknlp_ft.progress import step
+from sparknlp_ft.reports.blocks import Bars, Block, Cell, Facts, Report, Table
 from sparknlp_ft.reports.leaderboard import BASELINE, Entry, as_text, draw, ranked
+from sparknlp_ft.reports.page import Viewed
 from sparknlp_ft.steps.gate import Verdict
+from sparknlp_ft.steps.reporting import keep_report, run_link
 from sparknlp_ft.tables.delta import Pinned
 from sparknlp_ft.tracking.store import Run
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Viewed):
     """What a comparison came to."""
 
     plan: Plan
@@ -41,6 +44,45 @@ class Comparison:
     @property
     def measure(self) -> str:
         return self.plan.measure
+
+    def report(self) -> Report:
+        """Return what is shown in notebooks and kept as a page."""
+        done = [entry for entry in ranked(self.entries, self.measure) if entry.error is None]
+        quality = [(entry.name, max(0.0, entry.validation.get(self.measure, 0.0))) for entry in done]
+        blocks: list[Block] = [self._board(done), Bars(f"{self.measure} on validation rows", quality, "The best first.")]
+        blocks.append(Table("All metrics", *_all_metrics(done)))
+        if failed := [entry for entry in self.entries if entry.error is not None]:
+            blocks.append(Table("What failed", ["candidate", "why"], [[entry.name, entry.error] for entry in failed]))
+        if self.found is not None:
+            settings: list[tuple[str, Cell]] = [(name, str(value)) for name, value in self.found.settings.items()]
+            blocks.append(Facts(f"Best settings of {self.found.trials} trials", settings))
+        blocks.append(self._lineage())
+        title = f"{len(self.entries)} methods on {self.source.ref.display}"
+        said = [
+            line for line in ([] if self.winner is None else self._winner(self.winner)) if not line.startswith(("register", "or score"))
+        ]
+        return Report(
+            "compare", title, [*said, f"Chosen by {self.measure} on validation rows alone; test is reported and decides nothing."], blocks
+        )
+
+    def _board(self, done: Sequence[Entry]) -> Table:
+        columns = ["candidate", "kind", f"validation {self.measure}", f"test {self.measure}", "parameters", "MB", "train s"]
+        columns += ["train rows/s", "score rows/s", "run"]
+        store = self.plan.job.store
+        rows: list[list[Cell]] = [
+            [
+                entry.name, entry.kind, entry.validation.get(self.measure), entry.test.get(self.measure), entry.parameters, entry.size_mb,
+                entry.training_seconds, entry.training_rows_per_second, entry.scoring_rows_per_second, run_link(store, entry.run_id),
+            ]
+            for entry in done
+        ]  # fmt: skip
+        notes = " ".join(f"{entry.name}: {entry.note}." for entry in done if entry.note)
+        return Table("Leaderboard", columns, rows, f"Baselines are timed on the driver, in one thread. {notes}".strip())
+
+    def _lineage(self) -> Facts:
+        table = f"{self.source.ref.display} version {self.source.version}"
+        run = run_link(self.plan.job.store, self.run_id)
+        return Facts("Where it comes from", [("table", table), ("run", run), ("leaderboard", self.plan.board.display)])
 
     def __str__(self) -> str:
         lines = [
@@ -77,10 +119,23 @@ def log_comparison(run: Run, result: Comparison) -> None:
         draw(result.entries, result.measure, picture, title=result.source.ref.display.rsplit("/", 1)[-1])
         run.log_file(picture)
         run.log_text(str(result), "leaderboard.txt")
+        config = result.plan.job.config
+        keep_report(run, result.report(), config, f"compare-{config.model_name}-{run.run_id[:8]}")
         if result.found is not None:
             run.log_text(_yaml(result.found.settings), "best_settings.yaml")
         if result.winner is not None:
             run.set_tags({"winner": result.winner.entry.name, "winner_run_id": result.winner.entry.run_id})
+
+
+def _all_metrics(done: Sequence[Entry]) -> tuple[list[str], list[list[Cell]]]:
+    names = sorted({name for entry in done for name in entry.validation})
+    rows: list[list[Cell]] = [
+        [entry.name, split, *[metrics.get(name) for name in names]]
+        for entry in done
+        for split, metrics in (("validation", entry.validation), ("test", entry.test))
+        if metrics
+    ]
+    return ["candidate", "rows", *names], rows
 
 
 def _yaml(settings: Mapping[str, Any]) -> str:

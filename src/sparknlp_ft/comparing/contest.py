@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from sparknlp_ft.compare.candidates import Candidate, changed
-from sparknlp_ft.compare.search import Found, search
+from sparknlp_ft.comparing.candidates import Candidate, changed
+from sparknlp_ft.comparing.search import Found, search
 from sparknlp_ft.config import MODEL_SECTIONS, Config
 from sparknlp_ft.errors import ConfigError, RankError, UserError
 from sparknlp_ft.identity import fingerprint, of_measurement
@@ -93,7 +93,7 @@ class Contest:
 
         def train(one: Config, name: str) -> TrainResult:
             with start_run(self.job.store, name) as run:
-                result, _ = self._train(run, one)
+                result, *_ = self._train(run, one)
                 run.log_metrics({f"final_validation/{key}": value for key, value in result.best_metrics.items()})
             close_run(result, run.run_id)
             return result
@@ -108,7 +108,8 @@ class Contest:
         settings = {**_difference(self.job.config, config), **found.settings}
         candidate = Candidate(name, settings, changed(self.job.config, settings, name))
         with start_run(self.job.store, name, tags={"candidate": name}) as run:
-            _, _, manifest = prepare(self.job.using(candidate.config))
+            job, _, manifest = prepare(self.job.using(candidate.config))
+            candidate = replace(candidate, config=job.config)
             run.set_tags(lineage(self.job.source, manifest))
             run.log_settings(candidate.config.flat(), candidate.config.model_dump(mode="json"))
             self.trained.append(self._measure(run, candidate, manifest, found.result))
@@ -149,8 +150,8 @@ class Contest:
 
     def _train_and_measure(self, candidate: Candidate) -> Trained:
         with start_run(self.job.store, candidate.name, tags={"candidate": candidate.name}) as run:
-            result, manifest = self._train(run, candidate.config)
-            trained = self._measure(run, candidate, manifest, result)
+            result, manifest, config = self._train(run, candidate.config)
+            trained = self._measure(run, replace(candidate, config=config), manifest, result)
         notes, name = Runs.at(candidate.config.launch.run_dir).measured, self._note(candidate)
         notes.write_json(name, {"entry": asdict(trained.entry), "model": asdict(trained.model)})
         self._notes.append(partial(notes.delete, name))
@@ -158,10 +159,10 @@ class Contest:
         RunFolder.of_best(result.best_dir).delete()
         return trained
 
-    def _train(self, run: Run, config: Config) -> tuple[TrainResult, Manifest]:
+    def _train(self, run: Run, config: Config) -> tuple[TrainResult, Manifest, Config]:
         job, base, manifest = prepare(self.job.using(config))
         run.set_tags(lineage(job.source, manifest))
-        return fine_tune(job, run, manifest, base), manifest
+        return fine_tune(job, run, manifest, base), manifest, job.config
 
     def _measure(self, run: Run, candidate: Candidate, manifest: Manifest, result: TrainResult) -> Trained:
         with step(f"logging {candidate.name}"):

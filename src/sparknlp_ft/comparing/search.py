@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sparknlp_ft.compare.candidates import Space, changed, search_space
+from sparknlp_ft.comparing.candidates import Space, changed, search_space
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import ConfigError, RankError, UserError
 from sparknlp_ft.identity import of_search

@@ -1,0 +1,211 @@
+"""What a Spark session can do, asked in one place: the only file that knows of a ``SparkContext`` and of the JVM behind it.
+
+A session is classic, or speaks Spark Connect (shared Databricks clusters, serverless, ``SparkSession.builder.remote``), which has
+neither context nor JVM nor RDDs. Where Connect has no such thing, what comes nearest is done, and each function says what that is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+if TYPE_CHECKING:
+    from pyspark import Broadcast
+    from pyspark.sql import DataFrame, SparkSession
+
+Value = TypeVar("Value")
+
+#: Tasks that a Connect session is taken to run at the same time where its settings do not tell.
+GUESSED_SLOTS = 8
+
+
+def is_connect(spark: SparkSession) -> bool:
+    """Whether the session speaks Spark Connect."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def describe(spark: SparkSession, title: str | None) -> None:
+    """Name the Spark jobs that follow; None clears it. On Connect they have no names."""
+    if not is_connect(spark):
+        spark.sparkContext.setJobDescription(cast("str", title))
+
+
+def stages(spark: SparkSession) -> Mapping[int, tuple[int, int]]:
+    """Return the stages that run, by number: tasks that are done, and all of them. On Connect none is told."""
+    if is_connect(spark):
+        return {}
+    tracker = spark.sparkContext.statusTracker()
+    found = {stage: tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()}
+    return {stage: (info.numCompletedTasks, info.numTasks) for stage, info in found.items() if info is not None}
+
+
+def quiet(spark: SparkSession) -> None:
+    """Have the JVM log errors alone; a Connect server logs what it likes."""
+    if not is_connect(spark):
+        spark.sparkContext.setLogLevel("ERROR")
+
+
+def master(spark: SparkSession) -> str:
+    """Return the address of the cluster's master, empty if it is not told."""
+    return str(spark.conf.get("spark.master", "") if is_connect(spark) else spark.sparkContext.master)
+
+
+def sees_this_machine(spark: SparkSession) -> bool:
+    """Whether tasks run inside the driver's JVM, and so see the driver's files; a Connect server may be anywhere."""
+    return not is_connect(spark) and master(spark).startswith("local")
+
+
+def slots_now(spark: SparkSession) -> int:
+    """Return how many tasks run at the same time now, or may with dynamic allocation. Of Connect the settings are asked."""
+    if is_connect(spark):
+        return _told_slots(spark)
+    context = spark.sparkContext._jsc.sc()
+    now = int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
+    conf = spark.sparkContext.getConf()
+    if conf.get("spark.dynamicAllocation.enabled", "false") != "true":
+        return now
+    most = int(conf.get("spark.dynamicAllocation.maxExecutors", "0") or 0)
+    each = int(conf.get("spark.executor.cores", "1") or 1) // int(conf.get("spark.task.cpus", "1") or 1)
+    return max(now, most * each)
+
+
+def _told_slots(spark: SparkSession) -> int:
+    if (local := re.match(r"local\[(\d+)", master(spark))) is not None:
+        return int(local[1])
+    executors, each = (int(spark.conf.get(name, "0") or 0) for name in ("spark.executor.instances", "spark.executor.cores"))
+    return executors * each or GUESSED_SLOTS
+
+
+def application(spark: SparkSession) -> str:
+    """Return what tells this session's application, or on Connect this session, from others."""
+    return str(spark.session_id) if is_connect(spark) else str(spark.sparkContext.applicationId)  # type: ignore[attr-defined]
+
+
+def add_archive(spark: SparkSession, archive: str, name: str) -> None:
+    """Have an archive unpacked on every worker, under a name by which ``SparkFiles.get`` finds it."""
+    if is_connect(spark):
+        spark.addArtifacts(f"{archive}#{name}", archive=True)
+    else:
+        spark.sparkContext.addArchive(f"{archive}#{name}")
+
+
+def sent_files(spark: SparkSession) -> str:
+    """Return what was sent along with ``--py-files``, with commas between."""
+    return "" if is_connect(spark) else str(spark.sparkContext.getConf().get("spark.submit.pyFiles", "") or "")
+
+
+@dataclass
+class Held(Generic[Value]):
+    """A value that every task can read: broadcast, or on Connect sent along with the function that reads it."""
+
+    plain: Value | None
+    sent: Broadcast[Value] | None
+
+    @property
+    def value(self) -> Value:
+        """The value, on the driver and in a task."""
+        return cast("Value", self.plain) if self.sent is None else self.sent.value
+
+    def release(self) -> None:
+        """Give back the room it takes on the workers."""
+        if self.sent is not None:
+            self.sent.destroy()
+
+
+def hold(spark: SparkSession, value: Value) -> Held[Value]:
+    """Hand a value to all tasks."""
+    return Held(value, None) if is_connect(spark) else Held(None, spark.sparkContext.broadcast(value))
+
+
+def has_class(spark: SparkSession, name: str) -> bool:
+    """Whether the JVM has a class; a Connect server, whose JVM nobody sees, is taken to have it."""
+    if is_connect(spark):
+        return True
+    from py4j.protocol import Py4JJavaError
+
+    jvm: Any = spark.sparkContext._jvm
+    try:
+        jvm.java.lang.Class.forName(name, False, jvm.Thread.currentThread().getContextClassLoader())
+    except Py4JJavaError:
+        return False
+    return True
+
+
+def delta_snapshot(spark: SparkSession, path: str) -> tuple[int, str] | None:
+    """Return latest version and id of a Delta table by path, as open-source Delta has them at hand; None where it cannot be asked.
+
+    The public way, which other builds of Delta and Connect have, reads the table's whole state (5 s in a session that has just started).
+    """
+    if is_connect(spark):
+        return None
+    from py4j.java_gateway import JavaClass
+
+    jvm: Any = spark.sparkContext._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog
+    if not isinstance(log, JavaClass):
+        return None
+    snapshot = log.forTableWithSnapshot(spark._jsparkSession, jvm.org.apache.hadoop.fs.Path(path))._2()
+    return int(snapshot.version()), str(snapshot.metadata().id())
+
+
+@dataclass(frozen=True)
+class DeltaLog:
+    """The transaction log of a Delta table by path, as open-source Delta has it in the JVM; its versions are the JVM's own objects."""
+
+    spark: SparkSession
+    log: Any
+
+    def at(self, version: int) -> Any:
+        """Return a version of the table."""
+        none = self._jvm.scala.Option.empty()
+        return self.log.getSnapshotAt(version, none, none, False)
+
+    def files(self, version: Any) -> DataFrame:
+        """Return what the log tells of a version's files, a row each."""
+        from pyspark.sql import DataFrame
+
+        return DataFrame(version.allFiles().toDF(), self.spark)
+
+    def rows(self, version: Any, paths: Sequence[str]) -> DataFrame:
+        """Return the rows of some of a version's files."""
+        from pyspark.sql import DataFrame
+        from pyspark.sql import functions as F
+
+        chosen = version.allFiles().where(F.col("path").isin(list(paths))._jc)
+        listed = self._jvm.scala.jdk.javaapi.CollectionConverters.asScala(chosen.collectAsList()).toSeq()
+        return DataFrame(self.log.createDataFrame(version, listed, False, self._jvm.scala.Option.empty()), self.spark)
+
+    @property
+    def _jvm(self) -> Any:
+        return self.spark.sparkContext._jvm
+
+
+def open_delta_log(spark: SparkSession, path: str) -> DeltaLog | None:
+    """Return the log of a Delta table by path; None on Connect, and where another build of Delta has none."""
+    if is_connect(spark):
+        return None
+    from py4j.java_gateway import JavaClass
+
+    jvm: Any = spark.sparkContext._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog
+    return DeltaLog(spark, log.forTable(spark._jsparkSession, path)) if isinstance(log, JavaClass) else None
+
+
+def spark_errors() -> tuple[type[Exception], ...]:
+    """Return what calls of Spark and of the JVM behind it raise."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    return Py4JError, PySparkException
+
+
+def hadoop_files(spark: SparkSession, path: str) -> tuple[Any, Any] | None:
+    """Return Hadoop's file system of a path, and the path as it takes it; None on Connect, where Python's own are used."""
+    if is_connect(spark):
+        return None
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    where = jvm.org.apache.hadoop.fs.Path(path)
+    return where.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), where

@@ -1,0 +1,85 @@
+"""Every engine gives what torch gives in float32, for every family that it can run, and is exported once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparknlp_ft.errors import ModelError
+from sparknlp_ft.scoring.engine import load_engine
+from sparknlp_ft.scoring.engines import exported
+from sparknlp_ft.scoring.rows import score_rows
+from tests.tiny import tiny_texts, tiny_trained_dir
+
+LABELS = ("bad", "good", "ugly")
+TEXTS = [None, *tiny_texts(20, longest=90), ""]
+PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
+
+
+@pytest.fixture(autouse=True)
+def own_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(exported.tempfile, "gettempdir", lambda: str(tmp_path))
+    return tmp_path
+
+
+def rows_of(folder: Path, columns: list[list[str | None]], **settings: object) -> list[dict]:
+    engine = load_engine(folder, batch_tokens=512, device="cpu", **settings)
+    return score_rows(engine, columns).to_dict("records")
+
+
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [("openvino", "classification"), ("openvino", "token_classification"), ("onnx", "classification"), ("onnx", "question_answering")],
+)
+def test_an_exported_model_scores_as_torch_does(tmp_path: Path, engine: str, name: str) -> None:
+    folder = tiny_trained_dir(tmp_path, name, () if name == "question_answering" else LABELS)
+    columns = [TEXTS] if name != "question_answering" else [TEXTS[::-1], TEXTS]
+    usual, found = (rows_of(folder, columns, engine=one, precision="float32") for one in ("torch", engine))
+    for one, other in zip(usual, found, strict=True):
+        assert one.keys() == other.keys() and one["status"] == other["status"] and one["truncated"] == other["truncated"]
+        decided = next(iter(one))
+        if name == "token_classification" and one[decided]:
+            keep = [[{key: value for key, value in entity.items() if key != "score"} for entity in row[decided]] for row in (one, other)]
+            assert keep[0] == keep[1]
+        else:
+            assert one[decided] == other[decided]
+        if name == "classification" and one["scores"]:
+            np.testing.assert_allclose(list(one["scores"].values()), list(other["scores"].values()), atol=1e-4)
+
+
+def test_a_model_is_exported_once(tmp_path: Path, own_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny_trained_dir(tmp_path, "classification", LABELS)
+    first = rows_of(folder, [TEXTS], engine="openvino", precision="float32")
+    assert sys.modules["openvino_telemetry"] is None, "nothing is told to anybody"
+    monkeypatch.setattr(exported, "load_model", lambda *_, **__: pytest.fail("exported again"))
+    assert rows_of(folder, [TEXTS], engine="openvino", precision="float32") == first
+    [root] = own_exports.glob("sparknlp_ft-engines-*")
+    assert root.stat().st_mode & 0o077 == 0 and len(list(root.iterdir())) == 1
+
+
+@pytest.mark.parametrize("engine", PACKAGES)
+def test_int8_is_near_float32(tmp_path: Path, engine: str) -> None:
+    folder = tiny_trained_dir(tmp_path, "classification", LABELS)
+    calibration = [(text,) for text in TEXTS if text]
+    usual = rows_of(folder, [TEXTS], precision="float32")
+    found = rows_of(folder, [TEXTS], engine=engine, precision="int8", calibration=calibration)
+    gaps = [abs(one["score"] - other["score"]) for one, other in zip(usual, found, strict=True) if one["status"] == "ok"]
+    assert 0 < max(gaps) < 0.3
+
+
+@pytest.mark.parametrize("engine", PACKAGES)
+def test_a_missing_library_is_named(tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny_trained_dir(tmp_path, "classification", LABELS)
+    for name in (PACKAGES[engine], engine):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ModelError, match=r"score.engine: .* needs the package .*sparknlp-ft\[engines\].*score.engine=torch"):
+        load_engine(folder, engine=engine)
+
+
+def test_what_is_written_token_by_token_needs_torch(tmp_path: Path) -> None:
+    folder = tiny_trained_dir(tmp_path, "summarization", arch="t5")
+    with pytest.raises(ModelError, match="only torch does"):
+        load_engine(folder, engine="openvino")

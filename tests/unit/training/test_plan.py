@@ -1,0 +1,78 @@
+"""How long and how fast to train where the configuration leaves it open."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparknlp_ft.config import Config
+from sparknlp_ft.snapshot.manifest import Manifest, SnapshotFile, Split
+from sparknlp_ft.tasks import Statistics
+from sparknlp_ft.training.job import TrainResult
+from sparknlp_ft.training.plan import LEAST_EPOCHS, LEAST_STEPS, MOST_EPOCHS, epochs_of, planned, rate_of, told
+
+MINILM, BASE, LARGE = 10_600_000, 85_000_000, 302_000_000
+
+
+def manifest(rows: int, labels: int = 2) -> Manifest:
+    split = Split(((SnapshotFile("part", (rows,)),),), {})
+    names = tuple(f"label {i}" for i in range(labels))
+    return Manifest("/there", "t", "0", 0, "classification", "none", False, names, Statistics(rows), {"train": split})
+
+
+def config(task: str = "classification", model: dict[str, Any] | None = None, **train: Any) -> Config:
+    return Config.model_validate({"data": {"table": "t", "task": task}, "model": model or {}, "train": train})
+
+
+def test_what_the_file_says_stays() -> None:
+    train = planned(config(epochs=3, learning_rate=0.5), manifest(600), MINILM).train
+    assert (train.length, train.rate) == (3, 0.5)
+
+
+def test_a_plan_is_made_once() -> None:
+    once = planned(config(), manifest(600), MINILM)
+    assert planned(once, manifest(1_000_000), LARGE) == once
+    assert once.train.epochs is not None and once.train.learning_rate is not None
+
+
+@given(st.integers(1, 10**7), st.integers(1, 512), st.integers(0, 1000))
+def test_steps_are_enough_within_the_bounds_of_epochs(rows: int, batch_size: int, labels: int) -> None:
+    epochs = epochs_of(rows, batch_size, labels)
+    assert LEAST_EPOCHS <= epochs <= MOST_EPOCHS
+    assert epochs == MOST_EPOCHS or epochs * math.ceil(rows / batch_size) >= LEAST_STEPS
+    assert epochs_of(rows + 1000, batch_size, labels) <= epochs <= epochs_of(rows, batch_size, labels + 10)
+
+
+def test_larger_models_take_smaller_steps() -> None:
+    rates = [rate_of(config(), weights) for weights in (1000, MINILM, BASE, LARGE)]
+    assert rates[:2] == [3e-4, 3e-4] and rates == sorted(rates, reverse=True)
+    assert 4e-5 <= rates[2] <= 6e-5 and 1e-5 <= rates[3] <= 2e-5
+    assert rate_of(config(), 0) == 3e-4
+    assert rate_of(config("summarization"), LARGE) == 3e-4
+    assert rate_of(config(model={"tuning": "frozen"}), BASE) > rate_of(config(model={"tuning": "lora"}), BASE) > rates[2]
+
+
+def test_the_plan_is_told_in_one_line() -> None:
+    made = planned(config(), manifest(600), MINILM)
+    epochs = made.train.length
+    assert told(made, manifest(600)) == f"600 rows: {epochs} epochs, {19 * epochs} steps of 32 rows, learning rate 0.0003"
+
+
+@pytest.mark.parametrize(
+    ("losses", "stopped", "expected"),
+    [
+        ((0.9, 0.5), False, (0.9, 0.5)),
+        ((0.9, 0.5), True, None),
+        ((0.5, 0.499), False, None),
+        ((0.5,), False, None),
+        ((None, None), False, None),
+    ],
+)
+def test_a_loss_that_was_still_falling_is_told(losses: tuple[float | None, ...], stopped: bool, expected: object) -> None:
+    epochs = [{"epoch": i, "metrics": {} if loss is None else {"loss": loss}} for i, loss in enumerate(losses, 1)]
+    result = TrainResult("", 1, "accuracy", epochs, 1, 1, 1.0, 1.0, 1, "cpu", "float32", 1, stopped)
+    assert result.still_falling == expected
