@@ -31,7 +31,8 @@ common = {
     "label": "queue",
     "root": f"{FOLDER}/lake",
     "launch": {"run_dir": f"{FOLDER}/runs", "backend": "solo"},
-    "tracking": {"uri": f"sqlite:///{FOLDER}/mlflow.db", "experiment": "quickstart"},
+    # On so few rows counting words is as good as the model: without "gate" the alias would stay, and what to do would be said.
+    "tracking": {"uri": f"sqlite:///{FOLDER}/mlflow.db", "experiment": "quickstart", "gate": "alias"},
 }
 settings = {"train.epochs": 4, "train.batch_size": 16, "text.max_length": 64, "data.validation_fraction": 0.2}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sparknlp_ft.cli import main, parse
+from sparknlp_ft.steps import checks
 
 
 def test_dry_run_prints_the_resolved_configuration(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +56,10 @@ def test_a_dry_run_prints_what_differs_and_all_of_it_on_request(capsys: pytest.C
     assert "epochs: null" in capsys.readouterr().out
 
 
-def test_a_dry_run_tells_all_errors_and_warnings_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_tells_all_errors_and_warnings_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "starts_here", lambda: True)  # As in a process of its own: other tests may have a session open.
     wrong = ["train.metric=acuracy", "train.class_weights=balanced", "data.task=regression", "model.base=/no/such/model"]
     assert main(["train", "--dry-run", "data.table=t", f"data.root={tmp_path}", *wrong]) == 2
     out = capsys.readouterr().out

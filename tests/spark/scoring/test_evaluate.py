@@ -46,7 +46,11 @@ def test_the_most_wrong_rows_are_shown_only_if_asked(lake: Lake, support: Rows) 
     long = [text for text in texts if len(text) > 40]
     assert plain.wrong is None and long and not any(text in plain._repr_html_() for text in long)
     assert asked.wrong is not None and list(asked.wrong.columns) == ["id", "target", "prediction", "confidence", "text"]
-    assert asked.metrics["accuracy"] < 1 - 5 / asked.rows and len(asked.wrong.rows) == 5 and all(row[1] != row[2] and row[4] in texts for row in asked.wrong.rows)
+    assert (
+        asked.metrics["accuracy"] < 1 - 5 / asked.rows
+        and len(asked.wrong.rows) == 5
+        and all(row[1] != row[2] and row[4] in texts for row in asked.wrong.rows)
+    )
     sure = [row[3] for row in asked.wrong.rows]
     assert sure == sorted(sure, reverse=True)
 

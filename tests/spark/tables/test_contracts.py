@@ -179,7 +179,7 @@ def test_test_rows_are_the_same_whatever_is_cut_for_validation(spark: SparkSessi
     plain, split = (Roles((("text", "text"),), None, ("id",), name) for name in (None, "split"))
 
     def tests(roles: Roles, **settings: object) -> set[int]:
-        cut = contracts.with_split(rows, roles, data(**settings))
+        cut = with_split(rows, roles, data(**settings))
         return {row["id"] for row in cut.where(f"{contracts.SPLIT} = 'test'").select("id").collect()}
 
     default = tests(plain, validation_fraction=0.1)
