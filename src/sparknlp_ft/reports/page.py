@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.reports.blocks import Report, shown_cell
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-class Viewed:
+class Viewed(ABC):
     """What notebooks show as HTML: an object with a ``report``."""
 
+    @abstractmethod
     def report(self) -> Report:
         """Return what is shown."""
-        raise NotImplementedError
 
     def _repr_html_(self) -> str:
         return as_fragment(self.report())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,8 +68,27 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1] if len(ends) else 0)
 
 
+class _WindowLists(Sequence[list[Inputs]]):
+    """A sequence of each row's windows, made when they are asked for."""
+
+    @abstractmethod
+    def row(self, index: int) -> list[Inputs]:
+        """Return the windows of one row."""
+
+    @overload
+    def __getitem__(self, index: int) -> list[Inputs]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[list[Inputs]]: ...
+    def __getitem__(self, index: int | slice) -> list[Inputs] | Sequence[list[Inputs]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)  # what ends the loop over a sequence
+        return self.row(index)
+
+
 @dataclass(frozen=True, eq=False)
-class PackedWindows(Sequence[list[Inputs]]):
+class PackedWindows(_WindowLists):
     """The windows of many rows; as a sequence, the list of each row's, made when it is asked for.
 
     Attributes:
@@ -111,15 +131,7 @@ class PackedWindows(Sequence[list[Inputs]]):
     def __len__(self) -> int:
         return len(self.counts)
 
-    @overload
-    def __getitem__(self, index: int) -> list[Inputs]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[list[Inputs]]: ...
-    def __getitem__(self, index: int | slice) -> list[Inputs] | Sequence[list[Inputs]]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)  # what ends the loop over a sequence
+    def row(self, index: int) -> list[Inputs]:
         begin = int(self.first[index])
         return [self.window(number) for number in range(begin, begin + int(self.counts[index]))]
 
@@ -138,18 +150,12 @@ class PackedWindows(Sequence[list[Inputs]]):
 
 
 @dataclass(frozen=True, eq=False)
-class _Alone(Sequence[list[Inputs]]):
+class _Alone(_WindowLists):
     windows: PackedWindows
     numbers: np.ndarray
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    @overload
-    def __getitem__(self, index: int) -> list[Inputs]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[list[Inputs]]: ...
-    def __getitem__(self, index: int | slice) -> list[Inputs] | Sequence[list[Inputs]]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
+    def row(self, index: int) -> list[Inputs]:
         return [self.windows.window(int(self.numbers[index]))]
