@@ -7,8 +7,8 @@ neither context nor JVM nor RDDs. Where Connect has no such thing, what comes ne
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -117,6 +117,37 @@ class Held(Generic[Value]):
 def hold(spark: SparkSession, value: Value) -> Held[Value]:
     """Hand a value to all tasks."""
     return Held(value, None) if is_connect(spark) else Held(None, spark.sparkContext.broadcast(value))
+
+
+@dataclass
+class Beside(Generic[Value]):
+    """A call that runs in a thread of its own, which Spark takes for a part of the thread that started it."""
+
+    thread: Any
+    came: list[Value] = field(default_factory=list)
+    failed: list[Exception] = field(default_factory=list)
+
+    def result(self) -> Value:
+        """Wait for the call and return what it returned, or raise what it raised."""
+        self.thread.join()
+        if self.failed:
+            raise self.failed[0]
+        return self.came[0]
+
+
+def beside(spark: SparkSession, call: Callable[[], Value]) -> Beside[Value]:
+    """Start a call beside what follows; the process does not wait for it when it ends."""
+    from pyspark import InheritableThread
+
+    def run() -> None:
+        try:
+            started.came.append(call())
+        except Exception as error:
+            started.failed.append(error)
+
+    started: Beside[Value] = Beside(InheritableThread(run, session=spark, daemon=True))
+    started.thread.start()
+    return started
 
 
 def has_class(spark: SparkSession, name: str) -> bool:

@@ -13,10 +13,10 @@ from sparknlp_ft.config.section import Section
 class LaunchConfig(Section):
     """How many processes train, and how they are started."""
 
-    backend: Literal["horovod", "torch", "solo"] = Field(
-        "horovod",
+    backend: Literal["auto", "horovod", "torch", "solo"] = Field(
+        "auto",
         description="What starts the ranks and sums over them: Horovod's own launcher, PyTorch's (TorchDistributor; gloo, NCCL on GPUs), "
-        "or nothing: one rank in the driver.",
+        "or nothing: one rank in the driver (solo). auto: solo for one rank on this machine, which is up in seconds; else Horovod.",
     )
     reader: Literal["petastorm", "arrow"] = Field("petastorm", description="What reads the snapshot's files; results are the same.")
     ranks: int = Field(

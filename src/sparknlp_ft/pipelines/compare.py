@@ -20,7 +20,8 @@ from sparknlp_ft.config import Config
 from sparknlp_ft.errors import UserError
 from sparknlp_ft.steps.checks import check_base, check_loss, check_metric, check_task, check_window, compared_metric, look_at_table
 from sparknlp_ft.steps.command import Command, Option
-from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
+from sparknlp_ft.steps.facts import TableFacts
+from sparknlp_ft.steps.gate import Verdict, judge
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.steps.lineage import lineage
 from sparknlp_ft.tasks import get_task

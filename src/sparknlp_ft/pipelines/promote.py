@@ -12,7 +12,8 @@ from sparknlp_ft.reports.page import Viewed
 from sparknlp_ft.steps.checks import check_metric, check_task, look_at_table
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.steps.deployment import deploy
-from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
+from sparknlp_ft.steps.facts import TableFacts
+from sparknlp_ft.steps.gate import Verdict, judge
 from sparknlp_ft.steps.job import Job, cured_rows, open_job
 from sparknlp_ft.steps.lineage import source_tags
 from sparknlp_ft.steps.training_report import verdict_blocks

@@ -13,9 +13,10 @@ from sparknlp_ft.reports.page import Viewed
 from sparknlp_ft.snapshot.manifest import Manifest
 from sparknlp_ft.steps.checks import check_base, check_libraries, check_loss, check_metric, check_task, look_at_table, together
 from sparknlp_ft.steps.command import Command
+from sparknlp_ft.steps.facts import TableFacts
 from sparknlp_ft.steps.findings import find_all, keep
 from sparknlp_ft.steps.fine_tuning import close_run, fine_tune, log_result, prepare, training_run
-from sparknlp_ft.steps.gate import TableFacts, Verdict, judge
+from sparknlp_ft.steps.gate import Verdict, judge
 from sparknlp_ft.steps.job import Job, open_job
 from sparknlp_ft.steps.lineage import lineage
 from sparknlp_ft.steps.ranks import with_ranks

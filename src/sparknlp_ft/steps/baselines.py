@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -15,12 +15,14 @@ from sparknlp_ft.baselines.methods import Fitted, Method, Sample
 from sparknlp_ft.errors import UserError
 from sparknlp_ft.progress import log, step
 from sparknlp_ft.reports.leaderboard import BASELINE, Entry
+from sparknlp_ft.sessions import beside
 from sparknlp_ft.steps.evaluation import split_rows
-from sparknlp_ft.steps.job import Job
+from sparknlp_ft.steps.facts import TableFacts
+from sparknlp_ft.steps.job import Job, cured_rows
 from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, clean_text, is_blank, resolve_roles, row_hash
 from sparknlp_ft.tables.delta import files_present
 from sparknlp_ft.tables.names import column
-from sparknlp_ft.tables.survey import Survey, survey
+from sparknlp_ft.tables.survey import survey
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import Task
@@ -72,30 +74,46 @@ def measure_baselines(job: Job) -> list[Entry]:
 
 
 def fit_baselines(job: Job) -> list[Baseline]:
-    """Fit and measure the baselines of the table's task.
+    """Look through the table, and fit and measure the baselines of its task.
 
     Raises:
         DataError: The table does not keep the contract.
     """
     with files_present(job.source), spark_step("checking labels and splits", job.spark):
-        labelled, found = _labelled(job)
+        found = survey(*cured_rows(job), job.config, job.task)
+    return begin_baselines(job, TableFacts.of_survey(found))()
+
+
+def begin_baselines(job: Job, facts: TableFacts) -> Callable[[], list[Baseline]]:
+    """Begin to fit the baselines of the table's task, on the driver alone; what is returned waits for them and measures them.
+
+    Args:
+        job: The pinned table and its columns.
+        facts: What is known of the table.
+    """
+    with files_present(job.source), spark_step("drawing rows for the baselines", job.spark):
+        labelled = _labelled(job)
         (train, note), (validation, _) = _samples(labelled, (TRAIN, VALIDATION))
-    trained, failed = _fitted(job, train, validation, found.labels)
-    splits = [split for split in (VALIDATION, TEST) if found.rows.get(split)]
-    with files_present(job.source):
-        measured = {split: _measure(labelled, split, job.task, found, [one.fitted for one in trained]) for split in splits}
-    return [*_entries(job.task, trained, measured, note), *map(Baseline, failed)]
+    fitting = beside(job.spark, lambda: _fitted(job, train, validation, facts.labels))
+
+    def measured() -> list[Baseline]:
+        trained, failed = fitting.result()
+        splits = [split for split in (VALIDATION, TEST) if facts.rows.get(split)]
+        with files_present(job.source):
+            found = {split: _measure(labelled, split, job.task, facts, [one.fitted for one in trained]) for split in splits}
+        return [*_entries(job.task, trained, found, note), *map(Baseline, failed)]
+
+    return measured
 
 
-def _labelled(job: Job) -> tuple[DataFrame, Survey]:
-    """Return the rows with a target (split, row, target, texts), and what the table's labels and splits are."""
-    task, config, rows = job.task, job.config, split_rows(job)
-    roles = resolve_roles(rows, config.data, task, need_target=True)
-    found = survey(rows, roles, config, task)
+def _labelled(job: Job) -> DataFrame:
+    """Return the rows with a target (split, row, target, texts)."""
+    task, rows = job.task, split_rows(job)
+    roles = resolve_roles(rows, job.config.data, task, need_target=True)
     assert roles.target is not None
     texts = [F.coalesce(clean_text(column(name)), F.lit("")).alias(f"text_{i}") for i, (_, name) in enumerate(roles.texts)]
     target = KINDS[task.target_kind].value(rows, roles.target).alias("target")
-    return rows.select(column(SPLIT), row_hash(roles), target, *texts).where(F.col("target").isNotNull()), found
+    return rows.select(column(SPLIT), row_hash(roles), target, *texts).where(F.col("target").isNotNull())
 
 
 def _samples(labelled: DataFrame, splits: Sequence[str]) -> list[tuple[Sample, str]]:
@@ -141,7 +159,7 @@ def _fitted(job: Job, train: Sample, validation: Sample, labels: Sequence[str]) 
     return trained, failed
 
 
-def _measure(labelled: DataFrame, split: str, task: Task, found: Survey, methods: Sequence[Fitted]) -> _Measured:
+def _measure(labelled: DataFrame, split: str, task: Task, found: TableFacts, methods: Sequence[Fitted]) -> _Measured:
     """Measure the constant answer and each method on all rows of a split.
 
     Rows come a part at a time, and what is kept of them are their outcomes. A row without text has no prediction, as it has

@@ -98,9 +98,13 @@ def check_libraries(config: Config) -> None:
     Raises:
         ConfigError: Names the library, how to install it, and how to do without.
     """
+    launch = config.launch
     wanted = {
-        "horovod": (config.launch.backend == "horovod", "build it with scripts/build_horovod.py, or set launch.backend=torch"),
-        "petastorm": (config.launch.reader == "petastorm", "pip install --no-deps petastorm==0.13.1, or set launch.reader=arrow"),
+        "horovod": (
+            launch.backend == "horovod" or (launch.backend == "auto" and launch.ranks > 1),
+            "build it with scripts/build_horovod.py, or set launch.backend=torch",
+        ),
+        "petastorm": (launch.reader == "petastorm", "pip install --no-deps petastorm==0.13.1, or set launch.reader=arrow"),
         "peft": (config.model.tuning == "lora", "pip install 'sparknlp-ft[train]', or leave model.tuning out"),
         "tensorboard": (config.tracking.tensorboard is not None, "pip install 'sparknlp-ft[train]', or leave tracking.tensorboard out"),
         "rouge_score": (config.data.task == "summarization", "pip install 'sparknlp-ft[train]'"),

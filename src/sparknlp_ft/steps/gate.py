@@ -12,44 +12,18 @@ from typing import TYPE_CHECKING
 
 from sparknlp_ft.progress import step
 from sparknlp_ft.reports.leaderboard import Entry, ranked
-from sparknlp_ft.snapshot.manifest import Manifest
-from sparknlp_ft.steps.baselines import Baseline, fit_baselines
+from sparknlp_ft.steps.baselines import Baseline, begin_baselines
 from sparknlp_ft.steps.checks import decisive_metric
 from sparknlp_ft.steps.evaluation import Evaluation, evaluate_rows, split_rows
+from sparknlp_ft.steps.facts import TableFacts
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.tables.contracts import SPLIT, TEST, VALIDATION
-from sparknlp_ft.tables.survey import Survey
 from sparknlp_ft.tasks.resampling import Lead, Measured, lead
-from sparknlp_ft.tasks.task import Statistics, signed
+from sparknlp_ft.tasks.task import signed
 from sparknlp_ft.tracking.store import ModelRef, find_alias, set_alias
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-
-@dataclass(frozen=True)
-class TableFacts:
-    """What the gate wants to know of a table.
-
-    Attributes:
-        labels: Labels of train.
-        statistics: Of train's targets: what the majority baseline answers by.
-        has_test: Whether there are test rows.
-    """
-
-    labels: tuple[str, ...]
-    statistics: Statistics
-    has_test: bool
-
-    @classmethod
-    def of_manifest(cls, manifest: Manifest) -> TableFacts:
-        """Return them as a snapshot tells them."""
-        return cls(manifest.labels, manifest.statistics, TEST in manifest.splits)
-
-    @classmethod
-    def of_survey(cls, found: Survey) -> TableFacts:
-        """Return them as a look through the table tells them."""
-        return cls(found.labels, found.statistics, bool(found.rows.get(TEST)))
 
 
 @dataclass(frozen=True)
@@ -155,11 +129,13 @@ def judge(job: Job, model: ModelRef, facts: TableFacts) -> Verdict:
     metric, alias = decisive_metric(job.config, job.task), job.config.tracking.alias
     rows = split_rows(job)
     validation = rows.where(rows[SPLIT] == VALIDATION)
+    # Baselines are fitted by the driver, which has nothing else to do while the workers score.
+    baselines = begin_baselines(job, facts) if job.config.tracking.gate == "baseline" else list
     new = evaluate_rows(job, model, validation, "validation", each=True)
     # Test is scored before the rival is, while the workers still hold the new model.
     test = evaluate_rows(job, model, rows.where(rows[SPLIT] == TEST), "test") if facts.has_test else None
-    baselines = fit_baselines(job) if job.config.tracking.gate == "baseline" else []
-    rivals = [*_cheap_rivals(job, new, facts, baselines), *_aliased_rivals(job, validation, new)]
+    cheap = baselines()
+    rivals = [*_cheap_rivals(job, new, facts, cheap), *_aliased_rivals(job, validation, new)]
     rivals.sort(key=lambda one: signed(metric, one.value) + one.gain, reverse=True)
     moved = all(one.beaten for one in rivals)
     if moved:
@@ -176,7 +152,7 @@ def judge(job: Job, model: ModelRef, facts: TableFacts) -> Verdict:
         test=test.metrics if test else {},
         test_rows=test.rows if test else 0,
         evaluations=(new, test) if test else (new,),
-        baselines=tuple(one.entry for one in baselines),
+        baselines=tuple(one.entry for one in cheap),
     )
 
 

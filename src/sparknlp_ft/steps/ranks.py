@@ -1,4 +1,4 @@
-"""How many ranks train: as many as are asked for, or as suit where the job runs."""
+"""How many ranks train, and what starts them: as is asked for, or as suits where the job runs."""
 
 from __future__ import annotations
 
@@ -7,24 +7,31 @@ from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
 from sparknlp_ft.progress import log
+from sparknlp_ft.steps.checks import check_libraries
 from sparknlp_ft.tables.session import cores, is_local, slots
 from sparknlp_ft.training.launch import check_slots
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+#: The backend that stands for what suits.
+AUTO = "auto"
+
 #: Linux lists a machine's NVIDIA GPUs here; to ask torch would cost its import.
 _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def with_ranks(config: Config, spark: SparkSession) -> Config:
-    """Return the configuration with its number of ranks settled, which the cluster can run at the same time.
+    """Return the configuration with the number of its ranks settled, which the cluster can run at the same time, and what starts them.
 
     Raises:
         LaunchError: It has too few slots for those that are asked for.
+        ConfigError: What starts them is not installed.
     """
     ranks = config.launch.ranks or min(_suiting(config, spark), config.train.lanes)
-    settled = config.launch.model_copy(update={"ranks": ranks})
+    backend = config.launch.backend if config.launch.backend != AUTO else "solo" if ranks == 1 and is_local(spark) else "horovod"
+    settled = config.launch.model_copy(update={"ranks": ranks, "backend": backend})
+    check_libraries(config.model_copy(update={"launch": settled}))
     check_slots(settled, slots(spark, wanted=ranks))
     return config.model_copy(update={"launch": settled})
 

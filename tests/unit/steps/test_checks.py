@@ -12,7 +12,9 @@ from sparknlp_ft.steps import checks
 @pytest.mark.parametrize(
     ("settings", "lacking", "message"),
     [
-        ({}, "horovod", "launch.backend=torch"),
+        ({"launch": {"ranks": 2}}, "horovod", "launch.backend=torch"),
+        ({"launch": {"backend": "horovod"}}, "horovod", "launch.backend=torch"),
+        ({"launch": {"ranks": 1}}, "horovod", None),
         ({"launch": {"backend": "torch"}}, "petastorm", "pip install --no-deps petastorm==0.13.1, or set launch.reader=arrow"),
         ({"launch": {"backend": "solo", "reader": "arrow"}, "model": {"tuning": "lora"}}, "peft", r"sparknlp-ft\[train\]"),
         ({"launch": {"backend": "solo", "reader": "arrow"}}, "horovod", None),
