@@ -78,14 +78,14 @@ def assemble(job: TrainJob, comm: Comm, seat: Seat) -> Parts:
     precision = pick_dtype(config.train.precision, device)
     pick_attention(network, device, precision)
     network = tune(network, config.model, seed=config.train.seed).to(device)
-    pack_encoder(network, device, precision)
+    unwritten = pack_encoder(network, device, precision)
     share = trained_share(network)
     _share_weights(network, comm)
     active = train_active_rows(network, train, comm)
     setup = Setup(manifest.labels, task.settings(config, manifest.statistics), encoder)
     forward = Forward(network, task, setup, device, precision)
     total_steps = train.steps_per_epoch * config.train.length
-    optimizer = Optimizer(network, config.train, total_steps=total_steps, zeros=comm.zeros)
+    optimizer = Optimizer(network, config.train, total_steps=total_steps, zeros=comm.zeros, unwritten=unwritten)
     validation = feed("validation") if "validation" in manifest.splits else None
     return Parts(job, manifest, forward, optimizer, share, active, train, validation, threads)
 

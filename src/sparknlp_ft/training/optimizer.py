@@ -12,6 +12,7 @@ from sparknlp_ft.config import TrainConfig
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.training.active_rows import ActiveEmbedding
 from sparknlp_ft.training.comm import Comm
+from sparknlp_ft.training.packed.gradients import Unwritten
 
 #: Parameters begin at multiples of this in the flat gradient (64 bytes), so that each is aligned.
 ALIGNMENT = 16
@@ -39,9 +40,15 @@ class FlatGradients:
     Args:
         parameters: All on one device.
         zeros: Makes the buffer, where it lies in main memory (``Comm.zeros``).
+        unwritten: Parameters whose gradients are written, not added to zeros.
     """
 
-    def __init__(self, parameters: Sequence[torch.nn.Parameter], zeros: Callable[[int], torch.Tensor] = torch.zeros) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[torch.nn.Parameter],
+        zeros: Callable[[int], torch.Tensor] = torch.zeros,
+        unwritten: Unwritten | None = None,
+    ) -> None:
         wrong = {str(p.dtype) for p in parameters if p.dtype != torch.float32}
         if wrong:
             raise ValueError(f"parameters of type {', '.join(sorted(wrong))}: trained weights must be float32")
@@ -49,10 +56,23 @@ class FlatGradients:
         device, size = parameters[0].device, sum(padded) + 2
         self.flat = zeros(size) if device.type == "cpu" else torch.zeros(size, device=device)
         self.gradients, self.loss, self.stop = self.flat[:-2], self.flat[-2], self.flat[-1]
-        start = 0
+        self.unwritten = unwritten if unwritten is not None else Unwritten([])
+        written = {id(parameter) for parameter in self.unwritten.parameters}
+        self._added = [self.flat[-2:]]
+        start = begun = 0
         for parameter, size in zip(parameters, padded, strict=True):
             parameter.grad = self.flat[start : start + parameter.numel()].view_as(parameter)
+            if id(parameter) in written:
+                self._added.append(self.flat[begun:start])
+                begun = start + size
             start += size
+        self._added.append(self.flat[begun:start])
+
+    def zero(self) -> None:
+        """Begin a step: nothing is summed yet."""
+        self.unwritten.begin()
+        for part in self._added:
+            part.zero_()
 
 
 class Optimizer:
@@ -64,15 +84,21 @@ class Optimizer:
         network: Its parameters that require gradients are trained.
         config: Learning rate, schedule, decay, clipping.
         total_steps: Steps of the whole run, which the schedule spans.
-        zeros: As ``FlatGradients`` takes it.
+        zeros, unwritten: As ``FlatGradients`` takes them.
     """
 
     def __init__(
-        self, network: torch.nn.Module, config: TrainConfig, *, total_steps: int, zeros: Callable[[int], torch.Tensor] = torch.zeros
+        self,
+        network: torch.nn.Module,
+        config: TrainConfig,
+        *,
+        total_steps: int,
+        zeros: Callable[[int], torch.Tensor] = torch.zeros,
+        unwritten: Unwritten | None = None,
     ) -> None:
         self.config, self.total_steps = config, total_steps
         parameters = [p for p in network.parameters() if p.requires_grad]
-        self.gradients = FlatGradients(parameters, zeros)
+        self.gradients = FlatGradients(parameters, zeros, unwritten)
         groups = [
             {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
@@ -82,7 +108,7 @@ class Optimizer:
         self.active = [module for module in network.modules() if isinstance(module, ActiveEmbedding)]
 
     def zero(self) -> None:
-        self.gradients.flat.zero_()
+        self.gradients.zero()
 
     def add_loss(self, loss: torch.Tensor) -> None:
         """Add a share of the global batch's loss to what the step reports."""
@@ -94,6 +120,7 @@ class Optimizer:
         Raises:
             ConfigError: The gradient is not finite (on every rank alike, so none is left waiting).
         """
+        self.gradients.unwritten.finish()
         if self.stop_asked():
             self.gradients.stop += 1
         comm.allreduce_sum_(self.gradients.flat)

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 
+from sparknlp_ft.config import TrainConfig
 from sparknlp_ft.training.device import autocast, pick_attention
+from sparknlp_ft.training.optimizer import Optimizer
 from sparknlp_ft.training.packed import pack_encoder
 from sparknlp_ft.training.packed.encoder import real_tokens
 from sparknlp_ft.training.packed.layer import Packing
@@ -67,7 +69,7 @@ def run(net: Any, lengths: Sequence[int], precision: torch.dtype = FLOAT) -> tup
 @pytest.mark.parametrize("name", MODELS)
 def test_outputs_and_gradients_are_those_of_the_model_as_it_comes(name: str, attention: str) -> None:
     plain, packed = network(name, attn_implementation=attention), network(name, attn_implementation=attention)
-    assert pack_encoder(packed, CPU, FLOAT) and packed.state_dict().keys() == plain.state_dict().keys()
+    assert pack_encoder(packed, CPU, FLOAT) is not None and packed.state_dict().keys() == plain.state_dict().keys()
     for lengths in ((7, 3, 1, 5), (4, 4)):
         expected, found = run(plain, lengths), run(packed, lengths)
         torch.testing.assert_close(found[0], expected[0], rtol=1e-4, atol=1e-5)
@@ -109,6 +111,25 @@ def test_gradients_add_up_where_a_step_takes_several_passes() -> None:
     twice = run(net, (5, 2))[1]
     for one, other in zip(once, twice, strict=True):
         torch.testing.assert_close(2 * one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_writes_its_gradients_and_zeroes_what_it_did_not_write() -> None:
+    net = network("bert")
+    unwritten = pack_encoder(net, CPU, FLOAT)
+    assert unwritten is not None
+    optimizer = Optimizer(net, TrainConfig(learning_rate=1e-3), total_steps=1, unwritten=unwritten)
+
+    def gradient(*passes: Sequence[int]) -> torch.Tensor:
+        optimizer.zero()
+        for lengths in passes:
+            run(net, lengths)
+        unwritten.finish()
+        return optimizer.gradients.gradients.clone()
+
+    once, other, both = gradient((5, 2)), gradient((3, 4, 1)), gradient((5, 2), (3, 4, 1))
+    torch.testing.assert_close(gradient((5, 2)), once, rtol=0, atol=0)
+    torch.testing.assert_close(both, once + other, rtol=1e-4, atol=1e-6)
+    assert once.any() and not gradient().any()
 
 
 def test_what_is_frozen_gets_no_gradient() -> None:

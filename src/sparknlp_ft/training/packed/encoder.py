@@ -7,37 +7,40 @@ from typing import Any
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from sparknlp_ft.training.packed.gradients import Unwritten
 from sparknlp_ft.training.packed.layer import Layer, Pack, PackedLayer, Packing, Spread
 from sparknlp_ft.training.packed.noise import Noise
 from sparknlp_ft.training.packed.weights import LayerParts, layers_of, parts_of
 
 
-def pack_encoder(network: Any, device: torch.device, precision: torch.dtype) -> bool:
-    """Have the encoder of a network train without padding; say whether it does.
+def pack_encoder(network: Any, device: torch.device, precision: torch.dtype) -> Unwritten | None:
+    """Have the encoder of a network train without padding; return what takes its layers' gradients, None if it does not.
 
     From the outside nothing changes: it takes and gives padded batches, its parameters keep their names, and in evaluation
     it runs as it came. Nothing is done on GPUs, in float16, or for encoders that are not built like BERT's.
     """
     found = layers_of(network)
     if device.type != "cpu" or precision not in (torch.float32, torch.bfloat16) or found is None:
-        return False
+        return None
     encoder, layers = found
     parts = [parts_of(layer) for layer in layers]
     config = network.config
     if None in parts or getattr(config, "hidden_act", getattr(config, "activation", None)) != "gelu":
-        return False
+        return None
     if getattr(config, "position_embedding_type", None) not in (None, "absolute"):
-        return False
-    packed = _Packed(encoder.forward, [part for part in parts if part is not None], precision)
+        return None
+    known = [part for part in parts if part is not None]
+    unwritten = Unwritten([parameter for part in known for parameter in part.parameters])
+    packed = _Packed(encoder.forward, known, precision, unwritten)
     encoder.forward = lambda *positional, **named: packed(encoder.training, *positional, **named)
-    return True
+    return unwritten
 
 
 class _Packed:
     """What an encoder's ``forward`` is replaced by."""
 
-    def __init__(self, plain: Any, parts: list[LayerParts], precision: torch.dtype) -> None:
-        self.plain, self.parts, self.precision = plain, parts, precision
+    def __init__(self, plain: Any, parts: list[LayerParts], precision: torch.dtype, unwritten: Unwritten) -> None:
+        self.plain, self.parts, self.precision, self.unwritten = plain, parts, precision, unwritten
 
     def __call__(self, training: bool, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **named: Any) -> Any:
         if not training:
@@ -47,7 +50,8 @@ class _Packed:
         packed = Pack.apply(hidden_states.float().reshape(rows * width, -1), packing)
         with torch.autocast("cpu", enabled=False):
             for parts in self.parts:
-                packed = PackedLayer.apply(packed, Layer(parts, self.precision, packing, noise), *parts.parameters)
+                layer = Layer(parts, self.precision, packing, noise, self.unwritten)
+                packed = PackedLayer.apply(packed, layer, *parts.parameters)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=Spread.apply(packed, packing).view(rows, width, -1))
 
 

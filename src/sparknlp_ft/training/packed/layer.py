@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from sparknlp_ft.training.packed.gradients import Unwritten
 from sparknlp_ft.training.packed.noise import Noise, scale
 from sparknlp_ft.training.packed.weights import LayerParts
 
@@ -123,10 +124,11 @@ class Layer:
         dtype: What products are computed in.
         packing: Of the batch.
         noise: For dropout.
+        unwritten: Takes the parameters' gradients.
     """
 
-    def __init__(self, parts: LayerParts, dtype: torch.dtype, packing: Packing, noise: Noise) -> None:
-        self.parts, self.dtype, self.packing, self.noise = parts, dtype, packing, noise
+    def __init__(self, parts: LayerParts, dtype: torch.dtype, packing: Packing, noise: Noise, unwritten: Unwritten) -> None:
+        self.parts, self.dtype, self.packing, self.noise, self.give = parts, dtype, packing, noise, unwritten.give
         self.first = (parts.query, parts.key, parts.value)
         with torch.no_grad():
             self.joined = torch.cat([linear.weight for linear in self.first]).to(dtype)
@@ -159,17 +161,17 @@ class Layer:
         A parameter that has a gradient already gets its own added there, and None here.
         """
         parts, dtype = self.parts, self.dtype
-        total, second = _norm_backward(gradient.contiguous(), kept["total"], kept["second"], parts.second_norm)
+        total, second = self._norm_backward(gradient.contiguous(), kept["total"], kept["second"], parts.second_norm)
         products = _undrop(total, kept["down_kept"], parts.down_noise).to(dtype)
-        down = _linear_gradients(products, kept["after"], parts.down)
+        down = self._linear_gradients(products, kept["after"], parts.down)
         before = _aten.gelu_backward(products @ self.down, kept["before"])
-        up = _linear_gradients(before, kept["middle"], parts.up)
+        up = self._linear_gradients(before, kept["middle"], parts.up)
         normed = (before @ self.up).to(torch.float32).add_(total)
-        added, first = _norm_backward(normed, kept["added"], kept["first"], parts.first_norm)
+        added, first = self._norm_backward(normed, kept["added"], kept["first"], parts.first_norm)
         outer = _undrop(added, kept["out_kept"], parts.out_noise).to(dtype)
-        out = _linear_gradients(outer, kept["attended"], parts.out)
+        out = self._linear_gradients(outer, kept["attended"], parts.out)
         joined = self._attend_backward(outer @ self.out, kept["attention"])
-        inner = _linear_gradients(joined, kept["input"], *self.first)
+        inner = self._linear_gradients(joined, kept["input"], *self.first)
         x = (joined @ self.joined).to(torch.float32).add_(added)
         return [x, None, *inner, *out, *up, *down, *first, *second]
 
@@ -200,6 +202,23 @@ class Layer:
         three = torch.stack([scores @ key, scores.transpose(-1, -2) @ query, used.transpose(-1, -2) @ padded])
         return packing.pack(three.permute(1, 3, 0, 2, 4).reshape(packing.rows * packing.width, -1))
 
+    def _norm_backward(
+        self, gradient: torch.Tensor, x: torch.Tensor, moments: list[torch.Tensor], norm: torch.nn.LayerNorm
+    ) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
+        """Return the gradient of a norm's input, and what is left to hand to autograd of its parameters'."""
+        shape = list(norm.normalized_shape)
+        inner, weight, bias = _aten.native_layer_norm_backward(gradient, x, shape, *moments, norm.weight, norm.bias, [True, True, True])
+        return inner, [self.give(norm.weight, weight), self.give(norm.bias, bias)]
+
+    def _linear_gradients(self, gradient: torch.Tensor, input: torch.Tensor, *linears: torch.nn.Linear) -> list[torch.Tensor | None]:
+        """Give the parameters of linear layers that were joined their gradients, and return what is left to hand to autograd."""
+        biases = gradient.sum(0).chunk(len(linears))
+        if not any(linear.weight.requires_grad for linear in linears):
+            return [left for linear, bias in zip(linears, biases, strict=True) for left in (None, self.give(linear.bias, bias))]
+        weights = (gradient.t() @ input).chunk(len(linears))
+        pairs = [(linear.weight, weight, linear.bias, bias) for linear, weight, bias in zip(linears, weights, biases, strict=True)]
+        return [left for of_weight, weight, of_bias, bias in pairs for left in (self.give(of_weight, weight), self.give(of_bias, bias))]
+
 
 def _drop_(values: torch.Tensor, noise: Noise, share: float) -> torch.Tensor | None:
     """Drop a share of values in place, and return what was kept."""
@@ -219,32 +238,3 @@ def _norm(x: torch.Tensor, norm: torch.nn.LayerNorm) -> tuple[torch.Tensor, torc
         x, list(norm.normalized_shape), norm.weight, norm.bias, norm.eps
     )
     return found
-
-
-def _norm_backward(
-    gradient: torch.Tensor, x: torch.Tensor, moments: list[torch.Tensor], norm: torch.nn.LayerNorm
-) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
-    """Return the gradient of a norm's input, and what is left to hand to autograd of its parameters'."""
-    shape = list(norm.normalized_shape)
-    inner, weight, bias = _aten.native_layer_norm_backward(gradient, x, shape, *moments, norm.weight, norm.bias, [True, True, True])
-    return inner, [_given(norm.weight, weight), _given(norm.bias, bias)]
-
-
-def _linear_gradients(gradient: torch.Tensor, input: torch.Tensor, *linears: torch.nn.Linear) -> list[torch.Tensor | None]:
-    """Give the parameters of linear layers that were joined their gradients, and return what is left to hand to autograd."""
-    biases = gradient.sum(0).chunk(len(linears))
-    if not any(linear.weight.requires_grad for linear in linears):
-        return [left for linear, bias in zip(linears, biases, strict=True) for left in (None, _given(linear.bias, bias))]
-    weights = (gradient.t() @ input).chunk(len(linears))
-    pairs = [(linear.weight, weight, linear.bias, bias) for linear, weight, bias in zip(linears, weights, biases, strict=True)]
-    return [left for of_weight, weight, of_bias, bias in pairs for left in (_given(of_weight, weight), _given(of_bias, bias))]
-
-
-def _given(parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor | None:
-    """Add a gradient to a parameter's; return it for autograd where there is none yet."""
-    if not parameter.requires_grad:
-        return None
-    if parameter.grad is None:
-        return gradient.to(parameter.dtype)
-    parameter.grad.add_(gradient)
-    return None
