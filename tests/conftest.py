@@ -32,13 +32,36 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 SMALL_TABLES = ("spark.sql.codegen.wholeStage=false", "spark.sql.codegen.factoryMode=NO_CODEGEN", "spark.sql.adaptive.enabled=false")
 
 
+#: What a server is started with besides, in the tests on Spark Connect; it has Delta, and not Delta's plugin for Connect.
+SERVER = {"spark.sql.session.timeZone": "UTC", "spark.sql.shuffle.partitions": "2"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--connect", action="store_true", help="run on a Spark Connect server of this machine, not on a classic session")
+
+
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
+def spark(pytestconfig: pytest.Config) -> Iterator[SparkSession]:
     """The one session, started by the first test that asks; two slots on any machine, and lost tasks are tried again."""
-    from sparknlp_ft.tables.session import MASTER_VARIABLE, get_session
+    from sparknlp_ft.sessions import is_connect
+    from sparknlp_ft.tables.session import DELTA_CONF, LOCAL_CONF, MASTER_VARIABLE, QUIET_CONF, delta_package, get_session
 
     os.environ.setdefault(MASTER_VARIABLE, "local[2,4]")
-    os.environ.setdefault("PYSPARK_SUBMIT_ARGS", " ".join([*(f"--conf {setting}" for setting in SMALL_TABLES), "pyspark-shell"]))
+    connect = pytestconfig.getoption("--connect")
+    server = (
+        [
+            f"--packages {delta_package()}",
+            *(f"--conf {name}={value}" for name, value in (DELTA_CONF | LOCAL_CONF | QUIET_CONF | SERVER).items()),
+        ]
+        if connect
+        else []
+    )
+    arguments = [*server, *(f"--conf {setting}" for setting in SMALL_TABLES), "pyspark-shell"]
+    os.environ.setdefault("PYSPARK_SUBMIT_ARGS", " ".join(arguments))
+    if connect:
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ["SPARK_REMOTE"] = "local[2]"  # A server of this process's own.
     session = get_session("sparknlp_ft tests")
+    assert is_connect(session) == connect
     yield session
     session.stop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from sparknlp_ft.errors import DataError, shown
 from sparknlp_ft.progress import log
 from sparknlp_ft.scoring.rows import DELETED, EMPTY, ERROR, OK
 from sparknlp_ft.scoring.stages import Stage
-from sparknlp_ft.tables.delta import TableRef, create, delta_table, exists, latest_version
+from sparknlp_ft.sessions import is_connect
+from sparknlp_ft.tables.delta import TableRef, create, delta_table, exists, history, in_sql, latest_version
 from sparknlp_ft.tables.names import column, quoted
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ PROPERTIES = {"delta.enableDeletionVectors": "true"}
 
 #: Seconds before each further try of a merge that lost against another writer; up to half as much again is added by chance.
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+#: Conflicts whose names do not say so.
+_CHANGED = ("DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
 
 #: Characters that Delta takes in column names only where columns are mapped.
 _MAPPED = set(" ,;{}()\n\t=")
@@ -182,7 +187,8 @@ def is_conflict(error: BaseException) -> bool:
 
     # Each stands for itself: the one that is called their base is none.
     kinds = tuple(getattr(exceptions, name) for name in exceptions.__all__)
-    return isinstance(error, kinds) or _condition(error).startswith("DELTA_CONCURRENT_")
+    condition = _condition(error)
+    return isinstance(error, kinds) or condition.startswith("DELTA_CONCURRENT_") or condition in _CHANGED
 
 
 def _condition(error: BaseException) -> str:
@@ -201,7 +207,10 @@ def _merge_once(spark: SparkSession, output: TableRef, stage: Stage, merging: Me
         "spark.databricks.delta.commitInfo.userMetadata": merging.note or f"sparknlp_ft-{stage.run}",
     }
     with session_settings(spark, once):
-        _clauses(delta_table(spark, output), staged, merging).execute()
+        if is_connect(spark):
+            _merge_in_sql(spark, output, staged, merging)
+        else:
+            _clauses(delta_table(spark, output), staged, merging).execute()
     return _check_merged(spark, output, stage, merging)
 
 
@@ -221,10 +230,35 @@ def _clauses(table: DeltaTable, staged: DataFrame, merging: Merging):  # type: i
     return merge.whenMatchedUpdateAll().whenNotMatchedInsertAll(None if merging.gone == "keep" else f"NOT ({gone})")
 
 
+def _merge_in_sql(spark: SparkSession, output: TableRef, staged: DataFrame, merging: Merging) -> None:
+    """Do what ``_clauses`` says through Spark Connect, whose server need not have Delta's plugin."""
+    view = f"_sparknlp_ft_{uuid.uuid4().hex}"
+    staged.createOrReplaceTempView(view)
+    try:
+        spark.sql(merge_statement(in_sql(output), view, staged.columns, merging))
+    finally:
+        spark.catalog.dropTempView(view)
+
+
+def merge_statement(target: str, source: str, columns: Sequence[str], merging: Merging) -> str:
+    """Return the merge of a view into a table as SQL; both are given as SQL names them, columns by their names."""
+    same = " AND ".join(f"t.{quoted(key)} <=> s.{quoted(key)}" for key in merging.keys)
+    head = f"MERGE WITH SCHEMA EVOLUTION INTO {target} AS t USING {quoted(source)} AS s ON {same}"
+    if merging.in_place:
+        values = ", ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in columns if name not in merging.keys)
+        return f"{head} WHEN MATCHED THEN UPDATE SET {values}"
+    status = quoted(f"{merging.prefix}status")
+    gone = f"s.{status} = '{DELETED}'"
+    left = {"delete": "DELETE", "mark": f"UPDATE SET t.{status} = s.{status}"}.get(merging.gone)
+    matched = f" WHEN MATCHED AND {gone} THEN {left}" if left else ""
+    fresh = f" AND NOT ({gone})" if left else ""
+    return f"{head}{matched} WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED{fresh} THEN INSERT *"
+
+
 def _refuse_doubled(spark: SparkSession, output: TableRef, staged: DataFrame, merging: Merging) -> None:
     """Look for rows that another writer has added under a staged key since the keys were proved."""
     keys = list(map(column, merging.keys))
-    now = delta_table(spark, output).toDF()
+    now = spark.read.table(in_sql(output))
     if any(key not in now.columns for key in merging.keys):
         return
     mine = [key.alias(f"_key_{i}") for i, key in enumerate(keys)]
@@ -262,7 +296,7 @@ def _mapping(df: DataFrame) -> dict[str, str]:
 
 def _check_merged(spark: SparkSession, output: TableRef, stage: Stage, merging: Merging) -> int:
     mine, rows = F.col("userMetadata").contains(stage.run), merging.rows
-    commit = delta_table(spark, output).history(100).where(mine).select("version", "operationMetrics").first()
+    commit = history(spark, output, 100).where(mine).select("version", "operationMetrics").first()
     if commit is None:
         raise RuntimeError(f"the merge of {rows} rows into {output.display!r} left no commit; look at its history before scoring again")
     metrics = commit["operationMetrics"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from sparknlp_ft.tables.delta import Pinned, delta_table
+from sparknlp_ft.tables.delta import Pinned, history
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -96,5 +96,5 @@ def _follows(note: Note, commits: Sequence[Any]) -> bool:
 
 def _commits(spark: SparkSession, table: Pinned) -> list[Any]:
     """Return the last commits up to the pinned version, the latest first."""
-    found = delta_table(spark, table.ref).history(REACH).select("version", "operation", "userMetadata").collect()
+    found = history(spark, table.ref, REACH).select("version", "operation", "userMetadata").collect()
     return [commit for commit in sorted(found, key=lambda one: -one["version"]) if commit["version"] <= table.version]

@@ -19,7 +19,7 @@ from sparknlp_ft.scoring.rows import STATUS_FIELDS
 from sparknlp_ft.steps.deployment import Deployment
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.tables.contracts import Roles, resolve_roles
-from sparknlp_ft.tables.delta import Pinned, TableRef, delta_table, exists, latest_version, pin, read
+from sparknlp_ft.tables.delta import Pinned, TableRef, exists, latest_version, pin, properties_of, read
 from sparknlp_ft.tables.names import column
 from sparknlp_ft.tracking.store import connect
 
@@ -119,7 +119,7 @@ def _require_writable(job: Job) -> None:
             f"data.version: {source.version} is not the latest version of {source.ref.display!r}, and predictions are to be added to that "
             "table; leave data.version out, or give another score.output"
         )
-    properties = delta_table(job.spark, source.ref).detail().select("properties").collect()[0][0]
+    properties = properties_of(job.spark, source.ref)
     if properties.get("delta.appendOnly", "false").lower() == "true":
         raise ConfigError(
             f"score.output: {source.ref.display!r} takes new rows alone (delta.appendOnly), and predictions are to be added to the rows "

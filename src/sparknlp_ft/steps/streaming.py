@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.errors import ConfigError
-from sparknlp_ft.tables.delta import TableRef, delta_table
+from sparknlp_ft.tables.delta import TableRef, properties_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -70,7 +70,7 @@ def follow(spark: SparkSession, source: TableRef, checkpoint: str, every: str, a
 def _reader(spark: SparkSession, source: TableRef) -> DataStreamReader:
     """Return a reader that tells of every change: by the change feed where the table has one, by its files where not."""
     reader = spark.readStream.format("delta").option("maxFilesPerTrigger", _ONE_BATCH)
-    properties = delta_table(spark, source).detail().select("properties").collect()[0][0]
+    properties = properties_of(spark, source)
     if properties.get("delta.enableChangeDataFeed", "false").lower() == "true":
         return reader.option("readChangeFeed", "true")
     return reader.option("ignoreChanges", "true").option("ignoreDeletes", "true")

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_ft.progress import log
 from sparknlp_ft.sessions import DeltaLog, open_delta_log, spark_errors
-from sparknlp_ft.tables.delta import Pinned, delta_table
+from sparknlp_ft.tables.delta import Pinned, history
 from sparknlp_ft.tables.names import column
 
 if TYPE_CHECKING:
@@ -99,6 +99,6 @@ def _only_hid(spark: SparkSession, table: Pinned, since: int) -> bool:
     """Whether no commit between two versions can have shown again what a deletion vector hid."""
     if table.version - since > REACH or table.version < since:
         return False
-    latest = delta_table(spark, table.ref).history(REACH).select("version", "operation").collect()
+    latest = history(spark, table.ref, REACH).select("version", "operation").collect()
     between = [commit for commit in latest if since < commit["version"] <= table.version]
     return len(between) == table.version - since and all(commit["operation"] in HIDING for commit in between)

@@ -1,6 +1,7 @@
 """Delta tables by path or name: parsed here alone, pinned to one version, then read at that version.
 
-No name is ever put into SQL text; a Delta folder is never globbed (old files and deletion vectors make that wrong).
+No name is put into SQL text but by ``in_sql``, for Spark Connect; a Delta folder is never globbed (old files and deletion vectors make
+that wrong).
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sparknlp_ft.errors import DataError, nearest
-from sparknlp_ft.sessions import delta_snapshot
+from sparknlp_ft.sessions import delta_snapshot, is_connect
 from sparknlp_ft.storage import is_url
 from sparknlp_ft.tables.files import delete_folder, listing, path_exists
 from sparknlp_ft.tables.names import quoted
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 #: Rows of one file that ``create`` writes: a huge single source file must not become one huge table file.
 FILE_ROWS = 1_000_000
@@ -156,10 +157,33 @@ def files_present(pinned: Pinned) -> Iterator[None]:
 
 
 def delta_table(spark: SparkSession, ref: TableRef) -> DeltaTable:
-    """Return the handle for merge, history and detail."""
+    """Return the handle for merge; Spark Connect has one only where the server has Delta's plugin, and is told in SQL instead."""
     from delta.tables import DeltaTable
 
     return DeltaTable.forPath(spark, ref.value) if ref.kind == "path" else DeltaTable.forName(spark, ref.value)
+
+
+def in_sql(ref: TableRef) -> str:
+    """Return a table as SQL names it, quoted."""
+    return f"delta.{quoted(ref.value)}" if ref.kind == "path" else ref.value
+
+
+def history(spark: SparkSession, ref: TableRef, commits: int) -> DataFrame:
+    """Return the last commits of a table, the newest first."""
+    if is_connect(spark):
+        return spark.sql(f"DESCRIBE HISTORY {in_sql(ref)} LIMIT {commits}")
+    return delta_table(spark, ref).history(commits)
+
+
+def properties_of(spark: SparkSession, ref: TableRef) -> dict[str, str]:
+    """Return a table's properties."""
+    found: dict[str, str] = _detail(spark, ref)["properties"]
+    return found
+
+
+def _detail(spark: SparkSession, ref: TableRef) -> Row:
+    frame = spark.sql(f"DESCRIBE DETAIL {in_sql(ref)}") if is_connect(spark) else delta_table(spark, ref).detail()
+    return frame.collect()[0]
 
 
 def latest_version(spark: SparkSession, ref: TableRef) -> int:
@@ -215,8 +239,7 @@ def _identity(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
 
 
 def _identity_in_public(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
-    table = delta_table(spark, ref)
-    return table.history(1).collect()[0]["version"], table.detail().collect()[0]["id"]
+    return history(spark, ref, 1).collect()[0]["version"], _detail(spark, ref)["id"]
 
 
 def _not_delta(ref: TableRef) -> DataError:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: Spark master of a session that this project starts itself; default: this machine's cores, each task tried four times.
 MASTER_VARIABLE = "SPARKNLP_FT_MASTER"
 
+#: Address of a Spark Connect server (``sc://HOST:PORT``) that is worked on in place of a session of one's own.
+REMOTE_VARIABLE = "SPARK_REMOTE"
+
 #: Delta's part of a session. Known to Databricks already; harmless to set again elsewhere.
 DELTA_CONF = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -49,8 +52,8 @@ QUIET_CONF = {
 def get_session(app_name: str = "sparknlp_ft") -> SparkSession:
     """Return the active session, or start one.
 
-    On Databricks and under ``spark-submit`` master and sizes are the cluster's; elsewhere the master is taken from
-    ``SPARKNLP_FT_MASTER`` (default ``local[CORES,4]``) and Delta's jars are found by their Maven name.
+    On Databricks, under ``spark-submit`` and behind Spark Connect (``SPARK_REMOTE``) master and sizes are the cluster's; elsewhere
+    the master is taken from ``SPARKNLP_FT_MASTER`` (default ``local[CORES,4]``) and Delta's jars are found by their Maven name.
 
     Raises:
         LaunchError: Under ``spark-submit``, and Delta's jars were not given.
@@ -61,7 +64,7 @@ def get_session(app_name: str = "sparknlp_ft") -> SparkSession:
     if active is not None:
         return active
     builder = SparkSession.builder.appName(app_name)
-    if "DATABRICKS_RUNTIME_VERSION" in os.environ:
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ or REMOTE_VARIABLE in os.environ:
         return builder.getOrCreate()
     for name, value in {**DELTA_CONF, "spark.sql.session.timeZone": "UTC"}.items():
         builder = builder.config(name, value)
@@ -77,7 +80,7 @@ def get_session(app_name: str = "sparknlp_ft") -> SparkSession:
 
 def starts_here() -> bool:
     """Whether a session would be started by ``get_session`` on this machine alone: what is not on its disks is nowhere."""
-    if "DATABRICKS_RUNTIME_VERSION" in os.environ or "PYSPARK_GATEWAY_PORT" in os.environ:
+    if {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT", REMOTE_VARIABLE} & set(os.environ):
         return False
     # A session that is there already is someone else's: its paths may be another file system's.
     active = "pyspark.sql" in sys.modules and sys.modules["pyspark.sql"].SparkSession.getActiveSession() is not None
@@ -143,6 +146,13 @@ def _delta_jars() -> set[str]:
     return {f"io.delta_{module}-{delta}.jar" for module in modules}
 
 
+def delta_package() -> str:
+    """Return Delta's Maven coordinates for this Spark."""
+    from importlib.metadata import version
+
+    return f"io.delta:{_delta_module()}:{version('delta_spark')}"
+
+
 def _delta_module() -> str:
     import pyspark
 
@@ -159,7 +169,6 @@ def require_delta(spark: SparkSession) -> None:
         return
     if has_class(spark, "io.delta.sql.DeltaSparkSessionExtension"):
         return
-    from importlib.metadata import version
-
-    package = f"io.delta:{_delta_module()}:{version('delta_spark')}"
-    raise LaunchError(f"this Spark session has no Delta Lake: add --packages {package} to spark-submit, or that to spark.jars.packages")
+    raise LaunchError(
+        f"this Spark session has no Delta Lake: add --packages {delta_package()} to spark-submit, or that to spark.jars.packages"
+    )

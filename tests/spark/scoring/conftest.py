@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from sparknlp_ft.config import Config, TrackingConfig
+from sparknlp_ft.tables.delta import TableRef, history, in_sql
 from sparknlp_ft.tracking import store
 from sparknlp_ft.tracking.logged import log_model
 from tests.tiny import tiny_classifier_dir, tiny_texts
@@ -39,14 +40,17 @@ class Lake:
         return self.spark.read.format("delta").load(str(self.root / name))
 
     def history(self, name: str) -> list[Any]:
-        from delta.tables import DeltaTable
-
-        return DeltaTable.forPath(self.spark, str(self.root / name)).history().collect()
+        return history(self.spark, self.ref(name), 100).collect()
 
     def update(self, name: str, condition: str, **values: str) -> None:
-        from delta.tables import DeltaTable
+        given = ", ".join(f"{column} = {value}" for column, value in values.items())
+        self.spark.sql(f"UPDATE {in_sql(self.ref(name))} SET {given} WHERE {condition}")
 
-        DeltaTable.forPath(self.spark, str(self.root / name)).update(condition, values)
+    def delete(self, name: str, condition: str) -> None:
+        self.spark.sql(f"DELETE FROM {in_sql(self.ref(name))} WHERE {condition}")
+
+    def ref(self, name: str) -> TableRef:
+        return TableRef("path", str(self.root / name))
 
     def config(self, table: str, *, score: dict[str, Any] | None = None, data: dict[str, Any] | None = None) -> Config:
         return Config.model_validate(

@@ -140,11 +140,9 @@ def test_columns_of_the_source_itself(lake: Lake, support: Rows) -> None:
 
 
 def test_vanished_rows_keep_their_predictions(lake: Lake, support: Rows) -> None:
-    from delta.tables import DeltaTable
-
     lake.write("support", support(20))
     run_score(lake.config("support"), lake.spark)
-    DeltaTable.forPath(lake.spark, str(lake.root / "support")).delete("id < 4")
+    lake.delete("support", "id < 4")
     result = run_score(lake.config("support"), lake.spark)
     assert (result.rows_in, result.scored) == (16, 0) and lake.read("support_predictions").count() == 20
 
