@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sparknlp_ft.identity import of_training
+from sparknlp_ft.models.folder import check_architecture
 from sparknlp_ft.models.meta import load_meta
 from sparknlp_ft.models.size import encoder_weights, weights_of
 from sparknlp_ft.progress import Bar, log, step
@@ -46,6 +47,7 @@ def prepare(job: Job) -> tuple[Job, Path, Manifest]:
         DataError: The table does not keep the contract.
     """
     config, base = pin_base(job.config, job.store)
+    check_architecture(base, job.task)  # Models of a hub or a registry were not there to be looked at before.
     manifest = build_snapshot(job.spark, job.source, config, job.task, base)
     config = planned(config, manifest, encoder_weights(base))
     log.info("%s", told(config, manifest))
@@ -84,7 +86,7 @@ def fine_tune(job: Job, run: Run, manifest: Manifest, base: Path) -> TrainResult
         RankError: A rank failed for another reason.
     """
     config = job.config
-    check_metric(config, job.task, manifest.labels)
+    check_metric(config, manifest.labels)
     run.log_settings(config.flat(), config.model_dump(mode="json"))
     run.set_tags(runtime())
     run.log_table(job.source)
