@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 #: Rows of one file, about: what one task sorts and writes in one go.
 FILE_ROWS = 65_536
 #: Changes when this module or ``encode`` writes other content for the same input.
-_CONTENT = 4
+_CONTENT = 5
 _DAY = 86_400
 
 

@@ -60,6 +60,14 @@ class HorovodComm(SharingComm):
         # Horovod would name it by the value's type, and wait for ever where ranks hand in values of different types.
         return self.hvd.allgather_object(value, name="objects")
 
+    def gather(self, content: bytes) -> list[bytes] | None:
+        import torch
+
+        own = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        # Horovod has no gather: of what ranks may send each other, each sends all it has to rank 0.
+        received, sizes = self.hvd.alltoall(own, splits=torch.tensor([len(own), *[0] * (self.size - 1)], dtype=torch.int32), name="gather")
+        return [part.numpy().tobytes() for part in received.split(sizes.tolist())] if self.rank == 0 else None
+
     def barrier(self) -> None:
         self.hvd.barrier()
 
