@@ -35,6 +35,7 @@ def test_dry_run_prints_the_resolved_configuration(capsys: pytest.CaptureFixture
             ["train", "data.table=t", "data.task=regression", "data.on_conflict=drop"],
             "data.on_conflict: 'drop' means nothing to task regression",
         ),
+        (["train", "data.table=t", "launch.elastic=true"], "launch.restarts does the same"),
         (["train", "data.table=t", "data.on_misplaced=drop"], "data.on_misplaced: 'drop' means nothing to task classification"),
         (["train", "data.table=t", "model.base=/no/such/model"], "/no/such/model"),
         (["train", "data.table=t", "text.max_length=1024"], "text.max_length=512 or less"),

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sparknlp_ft.training.launcher import Launcher, Start, result_of
 from sparknlp_ft.training.rank import be_rank
 from sparknlp_ft.training.shared_memory import SharingComm
@@ -63,7 +65,7 @@ class HorovodComm(SharingComm):
     def gather(self, content: bytes) -> list[bytes] | None:
         import torch
 
-        own = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        own = torch.from_numpy(np.array(bytearray(content), dtype=np.uint8))
         # Horovod has no gather: of what ranks may send each other, each sends all it has to rank 0.
         received, sizes = self.hvd.alltoall(own, splits=torch.tensor([len(own), *[0] * (self.size - 1)], dtype=torch.int32), name="gather")
         return [part.numpy().tobytes() for part in received.split(sizes.tolist())] if self.rank == 0 else None
