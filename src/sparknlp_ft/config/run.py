@@ -34,7 +34,7 @@ class LaunchConfig(Section):
     restarts: int = Field(3, ge=0, description="How often ranks are started again from the last checkpoint after one was lost.")
     elastic: bool = Field(
         False,
-        description="Horovod's own elastic mode: refused, for restarts does what it would, from the last checkpoint (docs/DESIGN.md).",
+        description="Horovod's elastic mode: refused, for restarts does what it would, from the last checkpoint (docs/DESIGN.md).",
     )
     stall_seconds: float = Field(60.0, gt=0, description="Seconds without a sign of life after which a rank counts as lost.")
     checkpoint_seconds: float = Field(60.0, ge=0, description="Least seconds between two checkpoints.")
