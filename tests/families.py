@@ -83,17 +83,25 @@ def _answered(words: list[str], rng: np.random.Generator) -> tuple[str, str]:
 
 
 def family_job(
-    tmp_path: Path, family: str, *, arch: str = "bert", rows: int = 96, text: dict[str, Any] | None = None, **train: Any
+    tmp_path: Path, family: str, *, arch: str = "bert", rows: int = 96, lanes: int = 4, text: dict[str, Any] | None = None, **train: Any
 ) -> TrainJob:
-    """A training job of a family on a tiny model, its snapshot written by ``encode_files``; four lanes, no dropout."""
+    """A training job of a family on a tiny model, its snapshot written by ``encode_files``; no dropout."""
     base = tiny_model_dir(tmp_path, "t5" if family == "summarization" else arch)
-    manifest = _snapshot(tmp_path / "snapshot", family, base, rows)
+    manifest = _snapshot(tmp_path / "snapshot", family, base, rows, lanes=lanes)
     config = Config.model_validate(
         {
             "data": {"table": "test", "task": family},
             "model": {"dropout": 0.0},
             "text": {"max_length": 24, **(text or {})},
-            "train": {"batch_size": 16, "lanes": 4, "epochs": 2, "learning_rate": 0.01, "patience": None, "precision": "float32", **train},
+            "train": {
+                "batch_size": 16,
+                "lanes": lanes,
+                "epochs": 2,
+                "learning_rate": 0.01,
+                "patience": None,
+                "precision": "float32",
+                **train,
+            },
             "generate": {"max_new_tokens": 6, "beams": 2},
             "launch": {"ranks": 2, "threads": 1},
         }
@@ -103,16 +111,16 @@ def family_job(
     return TrainJob(str(tmp_path / "run"), manifest.path, str(with_head), config.model_dump(mode="json"))
 
 
-def _snapshot(folder: Path, family: str, base: Path, rows: int) -> Manifest:
+def _snapshot(folder: Path, family: str, base: Path, rows: int, *, lanes: int) -> Manifest:
     encoder = TextEncoder.load(base, TextConfig(max_length=24))
     splits = {"train": rows_of(family, rows, seed=1), "validation": rows_of(family, max(8, rows // 4), seed=2)}
-    files = [(split, lane) for split in splits for lane in range(4)]
+    files = [(split, lane) for split in splits for lane in range(lanes)]
     paths = tuple(f"split={split}/lane={lane}/part" for split, lane in files)
     plan = EncodePlan(str(folder), paths, family, LABELS[family], "none")
     columns: list[list[Any]] = [[], [], [], [], []]
     for number, (split, lane) in enumerate(files):
         for i, row in enumerate(splits[split]):
-            if i % 4 == lane:
+            if i % lanes == lane:
                 for column, value in zip(columns, (number, 1000 * number + i, *row), strict=True):
                     column.append(value)
     kinds = (pa.int32(), pa.int64(), pa.string(), pa.string(), pa.string())

@@ -26,6 +26,10 @@ class ThreadComm:
         self._barrier.wait()
         return values
 
+    def gather(self, content: bytes) -> list[bytes] | None:
+        values = self.allgather_object(content)
+        return values if self.rank == 0 else None
+
     def allreduce_sum_(self, tensor: torch.Tensor) -> None:
         parts = self.allgather_object(tensor.clone())
         tensor.copy_(torch.stack(parts).sum(dim=0))

@@ -8,13 +8,15 @@ with its digest. Small objects are JSON, which cut short does not parse: such a 
 from __future__ import annotations
 
 import atexit
+import errno
 import functools
 import hashlib
 import json
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,8 +24,8 @@ from typing import IO, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-#: Bytes that are copied at a time.
-_BLOCK = 8 * 2**20
+#: Bytes that are copied at a time, and of an object that is written to see whether one can be: a full disk has not even these.
+_BLOCK, _TRIAL = 8 * 2**20, 4096
 
 
 def is_url(text: str) -> bool:
@@ -128,6 +130,33 @@ class Folder:
             self.files.rm(path, recursive=True)
         except FileNotFoundError:
             return
+
+    def obstacle(self) -> str | None:
+        """Say why nothing can be written to the folder; None if an object could be: it is deleted at once.
+
+        A local folder that is not there is not made: the nearest one above it is tried, in which it would be made.
+        """
+        name, place = f".trial-{uuid.uuid4().hex}", self
+        try:
+            place = self._made()
+            place.write(name, bytes(_TRIAL))
+            place.delete(name)
+        except Exception as error:  # Clients of object stores have errors of their own.
+            with suppress(Exception):
+                place.delete(name)  # A full disk leaves an object without its content.
+            reason = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0] or type(error).__name__
+            return reason if place is self else f"{reason} ({place.address!r})"
+        return None
+
+    def _made(self) -> Folder:
+        """Return the folder itself, if objects make it or it is there, or else the nearest one above it."""
+        if not isinstance(self.files, LocalFileSystem):
+            return self
+        path = Path(self.path)
+        nearest = next(one for one in (path, *path.parents) if one.exists())
+        if not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{str(nearest)!r} is no folder")
+        return self if nearest == path else Folder(str(nearest))
 
     def publish(self, name: str, source: str | Path, values: Mapping[str, Any] | None = None) -> Folder:
         """Copy a local folder to ``name``, and mark it as whole when all is there; what was left of an earlier try goes first.

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import horovod
 import pyarrow.parquet as pq
 import pytest
 
@@ -22,6 +23,19 @@ def run(job: TrainJob, spark: Any, *, on_event: OnEvent | None = None, **changes
     events: list[dict[str, Any]] = []
     config = job.resolved.launch.model_copy(update={"restarts": 0, **changes})
     return launch(job, config, spark, slots=lambda: 2, on_event=on_event or events.append), events
+
+
+def gathered() -> list[list[bytes] | None]:
+    from sparknlp_ft.training.launchers.horovod import HorovodComm
+
+    comm = HorovodComm()
+    return [comm.gather(bytes([comm.rank]) * (size * (comm.rank + 1))) for size in (3, 0, 10_000)]
+
+
+def test_rank_0_is_sent_what_all_have_and_the_others_nothing() -> None:
+    first, *others = horovod.run(gathered, np=3, use_gloo=True)
+    assert first == [[bytes([rank]) * (size * (rank + 1)) for rank in range(3)] for size in (3, 0, 10_000)]
+    assert others == [[None] * 3] * 2
 
 
 @pytest.mark.parametrize("storage", ["", "whole://"], ids=["disk", "whole objects"])

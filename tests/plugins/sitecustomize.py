@@ -85,7 +85,7 @@ def in_sum(module: Any, fault: Fault) -> None:
 
 
 def in_evaluation(module: Any, fault: Fault) -> None:
-    before(module, "_outcomes", lambda *_: {"rank": rank()}, fault)
+    before(module, "_evaluated", lambda *_: {"rank": rank()}, fault)
 
 
 def in_checkpoint(module: Any, fault: Fault) -> None:

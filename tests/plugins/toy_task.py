@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +66,7 @@ class Loudness(Task):
         loud = statistics.label_counts.get(labels[1], 0) * 2 > statistics.rows
         return {**outcomes, "right": (outcomes["target"] > 0) == loud}
 
-    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, float]:
         return {"accuracy": float(np.average(outcomes["right"], weights=outcomes.get("weight")))}
 
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from pyspark.sql import functions as F
@@ -13,6 +14,7 @@ from sparknlp_ft.config import Config
 from sparknlp_ft.pipelines.evaluate import run_evaluate
 from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.pipelines.train import run_train
+from sparknlp_ft.steps import pairs
 from sparknlp_ft.tasks import get_task
 from tests.families import rows_of
 from tests.tiny import tiny_model_dir
@@ -80,3 +82,9 @@ def test_whole_way(spark: SparkSession, tmp_path: Path, family: str) -> None:
     report = run_evaluate(config, spark)
     assert report.metrics[task.default_metric] == pytest.approx(outcome.verdict.test[task.default_metric])
     assert (report.rows, report.unlabelled) == (ROWS // 5, 1)
+    # As of a table with more rows than are kept one by one: sums come to the driver, and say the same.
+    with mock.patch.object(pairs, "MOST_EACH", 0), mock.patch.object(pairs, "MOST_GROUPS", 0):
+        summed = run_evaluate(config, spark)
+    assert summed.metrics == pytest.approx(report.metrics, rel=1e-9) and (summed.rows, summed.unlabelled) == (ROWS // 5, 1)
+    assert not summed.spread and report.spread
+    assert task.keys is None or len(summed.outcomes["weight"]) <= 2

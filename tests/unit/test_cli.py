@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from sparknlp_ft.cli import main, parse
+from sparknlp_ft.config import load_config
+from sparknlp_ft.errors import LaunchError
+from sparknlp_ft.snapshot.build import check_snapshots
 from sparknlp_ft.steps import checks
+from sparknlp_ft.storage import Folder
 
 
 def test_dry_run_prints_the_resolved_configuration(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,6 +35,7 @@ def test_dry_run_prints_the_resolved_configuration(capsys: pytest.CaptureFixture
             ["train", "data.table=t", "data.task=regression", "data.on_conflict=drop"],
             "data.on_conflict: 'drop' means nothing to task regression",
         ),
+        (["train", "data.table=t", "launch.elastic=true"], "launch.restarts does the same"),
         (["train", "data.table=t", "data.on_misplaced=drop"], "data.on_misplaced: 'drop' means nothing to task classification"),
         (["train", "data.table=t", "model.base=/no/such/model"], "/no/such/model"),
         (["train", "data.table=t", "text.max_length=1024"], "text.max_length=512 or less"),
@@ -95,6 +100,31 @@ def test_what_a_table_lacks_is_said_before_spark_starts(
     command, *rest = arguments
     assert main([command, f"data.root={tmp_path}", "data.table=tickets", "data.key=ticket_id", *rest]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", [[], ["--dry-run"]], ids=["run", "dry run"])
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_folders_that_cannot_be_written_are_found_before_spark_starts(
+    command: str, mode: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setattr("sparknlp_ft.cli._session", lambda name: pytest.fail("Spark was started"))
+    settings = ["data.table=t", f"data.root={tmp_path}/file/lake", f"launch.run_dir={tmp_path}/file/runs"]
+    assert main([command, *mode, *settings]) == 2
+    captured = capsys.readouterr()
+    told = captured.out if mode else captured.err
+    assert f"launch.run_dir: '{tmp_path}/file/runs' cannot be written: '{tmp_path}/file' is no folder" in told
+    assert f"data.root: snapshots are kept in '{tmp_path}/file/lake/_snapshots', which cannot be written" in told
+    assert "Traceback" not in captured.err and [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_snapshots_that_are_there_already_need_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lake" / "_snapshots" / "abc").mkdir(parents=True)
+    monkeypatch.setattr(Folder, "obstacle", lambda self: "Read-only file system" if "lake" in self.address else None)
+    config = load_config(None, ["data.table=t", f"data.root={tmp_path}/lake", f"launch.run_dir={tmp_path}/runs"])
+    checks.check_folders(config)
+    with pytest.raises(LaunchError, match="Read-only file system"):
+        check_snapshots(config)
 
 
 def test_an_unknown_command_exits_2() -> None:

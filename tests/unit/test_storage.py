@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
+from whole_objects import WholeObjects
 
 from sparknlp_ft.storage import Folder, is_url
 
@@ -33,6 +37,38 @@ def test_an_object_that_was_cut_short_is_not_there(folder: Folder) -> None:
     folder.write("a.json", b'{"x": 1')
     folder.write("b.json", b"")
     assert folder.read_json("a.json") is None and folder.read_json("b.json") is None
+
+
+def test_a_folder_that_can_be_written_is_left_as_it_was(folder: Folder, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert folder.obstacle() is None and not folder.names()
+    assert folder.address.startswith("whole:") or sorted(tmp_path.rglob("*")) == before, "no local folder is made"
+    folder.write("a", b"1")
+    assert folder.obstacle() is None and folder.names() == ["a"]
+
+
+class Refusing(WholeObjects):
+    """A store whose client lets some write nothing at all, and is full after half an object for others."""
+
+    protocol = "refusing"
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        if "forbidden" in path:
+            raise ValueError("AccessDenied: not authorized to perform: s3:PutObject\nrequest 17")
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_folder_that_cannot_be_written_says_why_and_nothing_is_left(tmp_path: Path) -> None:
+    fsspec.register_implementation("refusing", Refusing, clobber=True)
+    (tmp_path / "file").write_text("x")
+    for name in ("file", "file/runs"):
+        assert Folder(str(tmp_path / name)).obstacle() == f"{str(tmp_path / 'file')!r} is no folder"
+    assert Folder(f"refusing://{tmp_path}/forbidden").obstacle() == "AccessDenied: not authorized to perform: s3:PutObject"
+    assert Folder(f"refusing://{tmp_path}/full").obstacle() == "No space left on device"
+    assert "nosuch" in str(Folder("nosuch://bucket/runs").obstacle())
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["file"]
 
 
 @pytest.fixture

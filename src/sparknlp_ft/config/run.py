@@ -32,10 +32,24 @@ class LaunchConfig(Section):
     )
     start_timeout: int = Field(300, ge=1, description="Seconds all ranks may take to come up.")
     restarts: int = Field(3, ge=0, description="How often ranks are started again from the last checkpoint after one was lost.")
+    elastic: bool = Field(
+        False,
+        description="Horovod's elastic mode: refused, for restarts does what it would, from the last checkpoint (docs/DESIGN.md).",
+    )
     stall_seconds: float = Field(60.0, gt=0, description="Seconds without a sign of life after which a rank counts as lost.")
     checkpoint_seconds: float = Field(60.0, ge=0, description="Least seconds between two checkpoints.")
     checkpoint_steps: int | None = Field(None, ge=1, description="A checkpoint after so many steps, too, counted over the whole run.")
     env: dict[str, str] = Field({}, description="Environment variables handed to each rank.")
+
+    @field_validator("elastic")
+    @classmethod
+    def _never_elastic(cls, value: bool) -> bool:
+        if value:
+            raise ValueError(
+                "true, and Horovod's elastic mode is not used here; leave it out: launch.restarts does the same, lost ranks are started "
+                "again from the last checkpoint, on fewer ranks if the cluster has become smaller"
+            )
+        return value
 
 
 class TrackingConfig(Section):

@@ -48,7 +48,7 @@ class DataConfig(Section):
         gt=0,
         lt=1,
         description="Cut from train by hash of the text if there is no validation split; null: by the rows there are, 5 % of many and up "
-        "to 20 % of few, spread over the labels.",
+        "to 20 % of few, spread over the labels, and never more than 100,000 rows.",
     )
     test_fraction: float | None = Field(
         None,

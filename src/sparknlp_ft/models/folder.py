@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparknlp_ft.errors import ModelError, shown
+from sparknlp_ft.errors import ModelError, nearest, shown
+from sparknlp_ft.models.inspection import read_object
 from sparknlp_ft.models.meta import ModelMeta, load_meta, write_meta
 from sparknlp_ft.models.origin import check_folder
 from sparknlp_ft.tasks import Setup, Task, get_task
@@ -171,11 +172,32 @@ def read_config(folder: Path) -> Any:
     try:
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (*_UNREADABLE, StrictDataclassError) as error:
-        raise ModelError(f"config.json of model folder {str(folder)!r} cannot be read: {error}") from error
+        raise ModelError(f"config.json of model folder {str(folder)!r} cannot be read: {' '.join(str(error).split())}") from error
     # A model that was published with code of its own is read by transformers' code, and saved without a way back to that code.
     if hasattr(config, "auto_map"):
         del config.auto_map
     return config
+
+
+def check_architecture(folder: Path, task: Task) -> None:
+    """Refuse a model folder of a kind that transformers does not know, or that this task cannot be learnt with; no weights are read.
+
+    Raises:
+        ModelError: Names the kind, and what there is.
+    """
+    import transformers
+    from transformers import CONFIG_MAPPING
+
+    kind, where = read_object(folder / "config.json").get("model_type"), f"config.json of model folder {str(folder)!r}"
+    if kind is not None and kind not in CONFIG_MAPPING:
+        raise ModelError(
+            f"{where}: model_type is {kind!r}, which transformers {transformers.__version__} does not know."
+            f"{nearest(str(kind), CONFIG_MAPPING.keys())} Give another model.base, or the transformers that the model was saved with."
+        )
+    config = read_config(folder)
+    if type(config) not in (fitting := getattr(transformers, task.auto_model)._model_mapping):
+        kinds = shown(sorted(one.model_type for one in fitting), 8)
+        raise ModelError(f"{where}: no {config.model_type} model can be had for {task.name} ({task.auto_model}). Kinds that can: {kinds}")
 
 
 def load_network(folder: Path, task: Task, **options: Any) -> tuple[Any, list[str]]:

@@ -18,13 +18,21 @@ from sparknlp_ft.comparing.plan import comparison_run, plan_comparison
 from sparknlp_ft.comparing.search import check_trials
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import UserError
-from sparknlp_ft.steps.checks import check_base, check_loss, check_metric, check_task, check_window, compared_metric, look_at_table
+from sparknlp_ft.steps.checks import (
+    check_base,
+    check_folders,
+    check_loss,
+    check_metric,
+    check_task,
+    check_window,
+    compared_metric,
+    look_at_table,
+)
 from sparknlp_ft.steps.command import Command, Option
 from sparknlp_ft.steps.facts import TableFacts
 from sparknlp_ft.steps.gate import Verdict, judge
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.steps.lineage import lineage
-from sparknlp_ft.tasks import get_task
 from sparknlp_ft.tracking.addresses import shown_overrides
 from sparknlp_ft.tracking.store import find_registered, register
 
@@ -69,6 +77,7 @@ def _register(job: Job, winner: Trained) -> Verdict:
 def check_compare(config: Config) -> list[str]:
     """Check the settings of all candidates. A base model that is not there is reported, and stops no other candidate."""
     found = check_task(config)
+    check_folders(config)
     compared_metric(config)
     search_space(config)
     return found + [f"candidate {one.name}: {line}" for one in candidates_of(config) for line in _check_candidate(one)]
@@ -76,7 +85,7 @@ def check_compare(config: Config) -> list[str]:
 
 def _check_candidate(candidate: Candidate) -> list[str]:
     check_window(candidate.config)
-    check_metric(candidate.config, get_task(candidate.config.data.task))
+    check_metric(candidate.config)
     check_loss(candidate.config)
     try:
         return check_base(candidate.config)

@@ -20,7 +20,6 @@ from sparknlp_ft.steps.training_report import verdict_blocks
 from sparknlp_ft.tables.delta import Pinned, files_present
 from sparknlp_ft.tables.survey import Survey, survey
 from sparknlp_ft.tables.watch import spark_step
-from sparknlp_ft.tasks import get_task
 from sparknlp_ft.tracking.registry import FORMS, resolve_model
 from sparknlp_ft.tracking.store import ModelRef, find_registered, open_run, register
 
@@ -59,7 +58,7 @@ def run_promote(config: Config, spark: SparkSession) -> Promotion:
     wanted = resolve_model(job.store, str(config.score.model))
     with files_present(job.source):
         found = _surveyed(job)
-        check_metric(config, job.task, found.labels)
+        check_metric(config, found.labels)
         model = _registered(job, wanted)
         verdict = judge(job, model, TableFacts.of_survey(found))
     run = open_run(job.store, model.run_id)
@@ -85,7 +84,7 @@ def _registered(job: Job, model: ModelRef) -> ModelRef:
 def check_promote(config: Config) -> list[str]:
     """Check task and metric, and that a model is named."""
     found = check_task(config)
-    check_metric(config, get_task(config.data.task))
+    check_metric(config)
     if config.score.model is None:
         raise ConfigError(f"score.model: not given; name the model to promote as {FORMS}")
     return found

@@ -11,6 +11,7 @@ from sparknlp_ft.config import Config
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.reports.blocks import Report, Table
 from sparknlp_ft.reports.page import Viewed
+from sparknlp_ft.steps.checks import check_run_dir
 from sparknlp_ft.steps.command import Command, Option
 from sparknlp_ft.steps.fine_tuning import close_run, fine_tune, prepare, training_run
 from sparknlp_ft.steps.ranks import with_ranks
@@ -75,7 +76,8 @@ def run_reproduce(config: Config, spark: SparkSession, *, run_id: str) -> Reprod
 
 
 def check_reproduce(config: Config) -> list[str]:
-    """Check nothing: the settings are the run's own."""
+    """Check where it trains; all other settings are the run's own."""
+    check_run_dir(config)
     return []
 
 

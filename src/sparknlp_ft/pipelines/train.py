@@ -11,7 +11,16 @@ from sparknlp_ft.progress import step
 from sparknlp_ft.reports.blocks import Report
 from sparknlp_ft.reports.page import Viewed
 from sparknlp_ft.snapshot.manifest import Manifest
-from sparknlp_ft.steps.checks import check_base, check_libraries, check_loss, check_metric, check_task, look_at_table, together
+from sparknlp_ft.steps.checks import (
+    check_base,
+    check_folders,
+    check_libraries,
+    check_loss,
+    check_metric,
+    check_task,
+    look_at_table,
+    together,
+)
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.steps.facts import TableFacts
 from sparknlp_ft.steps.findings import find_all, keep
@@ -22,7 +31,6 @@ from sparknlp_ft.steps.lineage import lineage
 from sparknlp_ft.steps.ranks import with_ranks
 from sparknlp_ft.steps.training_report import Trained, log_training
 from sparknlp_ft.tables.delta import Pinned
-from sparknlp_ft.tasks import get_task
 from sparknlp_ft.tracking.store import ModelRef, Run, register
 from sparknlp_ft.training.job import TrainResult
 
@@ -99,8 +107,8 @@ def _registered(job: Job, run: Run, result: TrainResult, manifest: Manifest) -> 
 
 
 def check_train(config: Config) -> list[str]:
-    """Check task, base model, loss and metric."""
-    return together(config, check_task, check_base, check_libraries, check_loss, lambda one: check_metric(one, get_task(one.data.task)))
+    """Check task, base model, loss and metric, and that what is learnt can be kept."""
+    return together(config, check_task, check_base, check_libraries, check_loss, check_metric, check_folders)
 
 
 COMMAND = Command(

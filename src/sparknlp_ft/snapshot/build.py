@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_ft import identity
 from sparknlp_ft.config import Config
+from sparknlp_ft.errors import LaunchError
 from sparknlp_ft.progress import log
 from sparknlp_ft.sessions import hold
 from sparknlp_ft.snapshot.encode import EncodePlan, encode_files, tokenizer_files, tokenizing_encoder
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 #: Rows of one file, about: what one task sorts and writes in one go.
 FILE_ROWS = 65_536
 #: Changes when this module or ``encode`` writes other content for the same input.
-_CONTENT = 4
+_CONTENT = 5
 _DAY = 86_400
 
 
@@ -73,6 +74,7 @@ def build_snapshot(spark: SparkSession, pinned: Pinned, config: Config, task: Ta
     if (cached := _cached(folder)) is not None:
         log.info("snapshot %s is there already: %s", folder.name, _told(cached.splits))
         return cached
+    check_snapshots(config)
     with files_present(pinned), spark_step("checking keys, labels and splits", spark):
         contracts.check_keys(rows, roles)
         df = cured(rows, roles, config.data, task)
@@ -109,6 +111,23 @@ def snapshots_folder(config: Config) -> Folder:
     root = config.data.root
     plain = not is_url(root) or root.startswith(("dbfs:/", "file:/"))
     return Folder(root if plain else config.launch.run_dir) / "_snapshots"
+
+
+def check_snapshots(config: Config, *, unless_kept: bool = False) -> None:
+    """Refuse a folder of snapshots that cannot be written.
+
+    Args:
+        config: Says where it is.
+        unless_kept: Let one pass that holds snapshots already: the one that is needed may be among them.
+
+    Raises:
+        LaunchError: Names the setting, the folder and the reason.
+    """
+    folder = snapshots_folder(config)
+    if (reason := folder.obstacle()) is None or (unless_kept and folder.names()):
+        return
+    setting = "data.root" if folder.parent == Folder(config.data.root) else "launch.run_dir"
+    raise LaunchError(f"{setting}: snapshots are kept in {folder.address!r}, which cannot be written: {reason}. Give a folder that can.")
 
 
 @dataclass(frozen=True)

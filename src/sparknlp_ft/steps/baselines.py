@@ -19,6 +19,7 @@ from sparknlp_ft.sessions import beside
 from sparknlp_ft.steps.evaluation import split_rows
 from sparknlp_ft.steps.facts import TableFacts
 from sparknlp_ft.steps.job import Job, cured_rows
+from sparknlp_ft.steps.pairs import MOST_EACH
 from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, clean_text, is_blank, resolve_roles, row_hash
 from sparknlp_ft.tables.delta import files_present
 from sparknlp_ft.tables.names import column
@@ -27,7 +28,8 @@ from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import Task
 from sparknlp_ft.tasks.resampling import Measured
-from sparknlp_ft.tasks.task import Outcomes, join_outcomes
+from sparknlp_ft.tasks.tally import Tally, handed_on
+from sparknlp_ft.tasks.task import Outcomes
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -54,7 +56,7 @@ class _Trained:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One split: the constant answer and each method, as they came out row by row, and rows per second of each method."""
+    """One split: what came of the constant answer and of each method, and rows per second of each method."""
 
     constant: Measured
     methods: list[tuple[Measured, float]]
@@ -62,7 +64,7 @@ class _Measured:
 
 @dataclass(frozen=True)
 class Baseline:
-    """One cheap method: what the leaderboard says of it, and what it came to on each validation row; None if it failed."""
+    """One cheap method: what the leaderboard says of it, and what it came to on the validation rows; None if it failed."""
 
     entry: Entry
     validation: Measured | None = None
@@ -162,28 +164,36 @@ def _fitted(job: Job, train: Sample, validation: Sample, labels: Sequence[str]) 
 def _measure(labelled: DataFrame, split: str, task: Task, found: TableFacts, methods: Sequence[Fitted]) -> _Measured:
     """Measure the constant answer and each method on all rows of a split.
 
-    Rows come a part at a time, and what is kept of them are their outcomes. A row without text has no prediction, as it has
-    none from a model.
+    Rows come a part at a time, and what is kept of them are their outcomes, of many rows the sums of these. A row without text has
+    no prediction, as it has none from a model.
     """
     seconds = [0.0] * len(methods)
-    parts: list[list[Outcomes]] = [[] for _ in range(1 + len(methods))]
-    seen: list[int] = []
+    seen, each = 0, found.rows[split] <= MOST_EACH
+    tallies = [Tally(task, most=MOST_EACH if each else 0) for _ in range(1 + len(methods))]
+
+    def add(tally: Tally, rows: list[int], outcomes: Outcomes) -> None:
+        tally.add(handed_on(task, outcomes, np.asarray(rows, dtype=np.int64), rows=found.rows[split], each=each))
+
     with step(f"baselines on {split} rows"):
         for rows, texts, targets in _chunks(labelled, split):
-            seen += rows
+            seen += len(rows)
             some = [i for i, row in enumerate(texts) if all(text.strip() for text in row)]
             empty: list[str | None] = [None] * len(targets)
             outcomes = task.outcomes_of_values(targets, empty, found.labels, [1] * len(targets))
-            parts[0].append(task.majority_outcomes(outcomes, found.statistics, found.labels))
+            add(tallies[0], rows, task.majority_outcomes(outcomes, found.statistics, found.labels))
             for number, method in enumerate(methods):
                 start = time.monotonic()
                 given = dict(zip(some, method.predict([texts[i] for i in some]), strict=True))
                 seconds[number] += time.monotonic() - start
                 predictions = [given.get(i) for i in range(len(targets))]
-                parts[1 + number].append(task.outcomes_of_values(targets, predictions, found.labels, [1] * len(targets)))
-        hashes = np.asarray(seen, dtype=np.int64)
-        constant, *results = [Measured(hashes, join_outcomes(one), found.labels) for one in parts]
-    return _Measured(constant, [(result, len(seen) / max(spent, 1e-9)) for result, spent in zip(results, seconds, strict=True)])
+                add(tallies[1 + number], rows, task.outcomes_of_values(targets, predictions, found.labels, [1] * len(targets)))
+        constant, *results = [_measured(tally.entries(), found.labels) for tally in tallies]
+    return _Measured(constant, [(result, seen / max(spent, 1e-9)) for result, spent in zip(results, seconds, strict=True)])
+
+
+def _measured(outcomes: Outcomes, labels: tuple[str, ...]) -> Measured:
+    """Return outcomes beside their rows: none where they are sums, so that no rows can be drawn."""
+    return Measured(outcomes.get("row", np.zeros(0, dtype=np.int64)), {name: of for name, of in outcomes.items() if name != "row"}, labels)
 
 
 def _chunks(labelled: DataFrame, split: str) -> Iterator[tuple[list[int], list[tuple[str, ...]], list[str]]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from sparknlp_ft.config import Config, SourceConfig, TrainConfig
-from sparknlp_ft.errors import ConfigError, DataError, TableAbsent, UserError, nearest
-from sparknlp_ft.storage import is_url
+from sparknlp_ft.errors import ConfigError, DataError, LaunchError, TableAbsent, UserError, nearest
+from sparknlp_ft.snapshot.build import check_snapshots
+from sparknlp_ft.storage import Folder, is_url
 from sparknlp_ft.tables.contracts import check_given, resolve_roles
 from sparknlp_ft.tables.delta import TableRef
 from sparknlp_ft.tables.own_log import LOG, Columns, columns_of, local_folder, tables_beside
@@ -114,6 +116,21 @@ def check_libraries(config: Config) -> None:
             raise ConfigError(f"{library} is not installed here, and the settings need it: {recipe}")
 
 
+def check_folders(config: Config) -> None:
+    """Refuse a run folder, or a folder of snapshots, that cannot be written; a small object is written and deleted.
+
+    Raises:
+        LaunchError: Names the setting, the folder and the reason.
+    """
+    together(config, check_run_dir, functools.partial(check_snapshots, unless_kept=True))
+
+
+def check_run_dir(config: Config) -> None:
+    """Refuse a run folder that cannot be written; raises as ``check_folders``."""
+    if (reason := Folder(config.launch.run_dir).obstacle()) is not None:
+        raise LaunchError(f"launch.run_dir: {config.launch.run_dir!r} cannot be written: {reason}. Give a folder or an address that can.")
+
+
 def check_window(config: Config) -> None:
     """Refuse a window that there is not, or that the task cannot use."""
     task, text = get_task(config.data.task), config.text
@@ -181,6 +198,7 @@ def check_base(config: Config) -> list[str]:
         ModelError: It is not there, or cannot be used.
         ConfigError: The windows do not fit it.
     """
+    from sparknlp_ft.models.folder import check_architecture
     from sparknlp_ft.models.origin import REGISTRY_PREFIX, resolve_base
     from sparknlp_ft.text.encoder import TextEncoder
 
@@ -189,22 +207,23 @@ def check_base(config: Config) -> list[str]:
         return [f"model.base: {base} (a registered model; not looked up before the job runs)"]
     if not (base.startswith("package:") or Path(base).is_absolute()):
         return [f"model.base: {base} (a Hub name; not looked up before the job runs)"]
-    folder = resolve_base(config.model)
-    TextEncoder.load(folder, config.text, default_window=get_task(config.data.task).default_window)
+    folder, task = resolve_base(config.model), get_task(config.data.task)
+    check_architecture(folder, task)
+    TextEncoder.load(folder, config.text, default_window=task.default_window)
     return [f"model.base: {base}, found"]
 
 
-def check_metric(config: Config, task: Task, labels: Sequence[str] = ()) -> None:
+def check_metric(config: Config, labels: Sequence[str] = ()) -> None:
     """Refuse a ``train.metric`` that the task has not.
 
     Args:
         config: The configuration.
-        task: The task.
         labels: The label list once it is known: some metrics are of two labels alone.
 
     Raises:
         ConfigError: Names the metrics there are.
     """
+    task = get_task(config.data.task)
     if config.train.metric is not None:
         loss = ["loss"] if "loss" in task.shown_metrics else []
         _known_metric("train.metric", config.train.metric, task, [*task.metric_names(labels), *loss])

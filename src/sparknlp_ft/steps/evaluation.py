@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import re
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
@@ -19,19 +17,16 @@ from sparknlp_ft.progress import log, step
 from sparknlp_ft.reports.blocks import Facts, Report, Table
 from sparknlp_ft.reports.confusion import draw
 from sparknlp_ft.reports.page import Viewed
-from sparknlp_ft.reports.quality import Quality, coverage, intervals, quality_blocks, with_interval
-from sparknlp_ft.scoring.ddl import fields
-from sparknlp_ft.scoring.incremental import SCORED, model_roles, partitions_for, with_scores
-from sparknlp_ft.scoring.rows import OK
-from sparknlp_ft.steps.deployment import Deployment, deploy
+from sparknlp_ft.reports.quality import Quality, intervals, quality_blocks, with_interval
+from sparknlp_ft.scoring.incremental import model_roles
+from sparknlp_ft.steps.deployment import deploy
 from sparknlp_ft.steps.job import Job, cured_rows
+from sparknlp_ft.steps.pairs import count_pairs
 from sparknlp_ft.steps.reporting import keep_report
-from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, Roles, resolve_roles, row_hash
+from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, resolve_roles
 from sparknlp_ft.tables.cut import with_split
-from sparknlp_ft.tables.session import slots
-from sparknlp_ft.tables.targets import KINDS
-from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import Statistics, Task
+from sparknlp_ft.tasks.counting import confusion_table
 from sparknlp_ft.tasks.resampling import Measured
 from sparknlp_ft.tasks.task import Outcomes
 from sparknlp_ft.tracking.store import ModelRef, Run, open_run
@@ -41,15 +36,8 @@ if TYPE_CHECKING:
 
 SPLITS = (TRAIN, VALIDATION, TEST, "all")
 
-#: Rows of which each is kept: of more, one number tells models apart as well.
-MOST_EACH = 20_000
-
 #: Labels of the printed per-label table; the logged file has all.
 SHOWN_LABELS = 12
-
-
-#: Width of the bins of confidence that rows are counted by.
-BIN = 0.02
 
 
 @dataclass(frozen=True)
@@ -74,10 +62,13 @@ class Evaluation(Viewed):
     cut: int = 0  #: labelled rows of which the model was not shown all
     surest: tuple[tuple[float, float, float], ...] = ()  #: see ``reports.quality.coverage``; of single labels alone
     wrong: Table | None = None  #: the most wrong rows with their texts, if they were asked for
+    drawable: bool = True  #: whether the outcomes are of rows, and not sums, so that intervals can be drawn
 
     @functools.cached_property
     def spread(self) -> dict[str, tuple[float, float]]:
-        """An interval for each metric, see ``reports.quality.intervals``."""
+        """An interval for each metric, see ``reports.quality.intervals``; none of sums."""
+        if not self.drawable:
+            return {}
         return intervals(lambda some: self.task.metrics(some, self.labels), self.outcomes)
 
     def quality(self, statistics: Statistics | None = None) -> Quality:
@@ -181,80 +172,32 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "", *
     with deploy(job, model) as deployment:
         data = deployment.reading(job.config.data, rows.columns)
         roles = model_roles(resolve_roles(rows, data, deployment.task, need_target=True), deployment.text_roles)
-        counted, seconds = _count_pairs(job, deployment, rows, roles, each=each)
+        found = count_pairs(job, deployment, rows, roles, each=each)
     task = deployment.task
-    apart = [name for name in ("row", "target", "prediction", "status") if name in counted]
-    groups = counted.groupby(apart, dropna=False, as_index=False)["count"].sum()
-    labelled = groups[groups["target"].notna()]
-    if not labelled["count"].sum():
+    if not found.rows:
         of = f" of {title}" if title else ""
         raise DataError(f"no row{of} has a target, so there is nothing to evaluate; check data.columns.{task.target_role}")
-    targets, counts = labelled["target"].tolist(), labelled["count"].astype(int).tolist()
-    predictions = [value if isinstance(value, str) else None for value in labelled["prediction"]]
-    labels = task.evaluated_labels(deployment.labels, predictions)
-    outcomes, unknown = task.outcomes_of_values(targets, predictions, labels, counts), task.unknown_labels(labels, targets)
-    if unknown:
-        log.warning("%d label(s) that model %s does not know count as wrong: %s", len(unknown), model.display, shown(unknown))
+    if found.unknown:
+        log.warning("%d label(s) that model %s does not know count as wrong: %s", len(found.unknown), model.display, shown(found.unknown))
     return Evaluation(
         model=model,
-        rows=sum(counts),
-        unlabelled=int(groups.loc[groups["target"].isna(), "count"].sum()),
-        unscored=int(labelled.loc[labelled["status"] != OK, "count"].sum()),
-        unknown=unknown,
-        metrics=task.metrics(outcomes, labels),
-        outcomes=outcomes,
+        rows=found.rows,
+        unlabelled=found.unlabelled,
+        unscored=found.unscored,
+        unknown=found.unknown,
+        metrics=task.metrics(found.outcomes, found.labels),
+        outcomes=found.outcomes,
         task=task,
-        matrix=task.confusion(targets, predictions, counts, labels),
-        table=task.label_table(targets, predictions, counts, labels),
+        matrix=found.matrix,
+        table=task.label_table(found.outcomes, found.labels) if found.matrix is None else confusion_table(found.matrix),
         title=title,
-        seconds=seconds,
-        labels=tuple(labels),
-        cut=int(counted.loc[counted["truncated"].eq(True) & counted["target"].notna(), "count"].sum()),
-        surest=_surest(counted),
-        measured=Measured(labelled["row"].to_numpy(dtype=np.int64), outcomes, tuple(labels)) if "row" in groups else None,
+        seconds=found.seconds,
+        labels=found.labels,
+        cut=found.cut,
+        surest=found.surest,
+        measured=None if found.row is None else Measured(found.row, found.outcomes, found.labels),
+        drawable=found.whole,
     )
-
-
-def _surest(counted: pd.DataFrame) -> tuple[tuple[float, float, float], ...]:
-    some = counted[counted["confidence"].notna() & counted["target"].notna()]
-    bins = pd.DataFrame({"confidence": some["confidence"], "right": some["target"] == some["prediction"], "rows": some["count"]})
-    return tuple(coverage(bins, BIN))
-
-
-def _count_pairs(job: Job, deployment: Deployment, frame: DataFrame, roles: Roles, *, each: bool) -> tuple[pd.DataFrame, float]:
-    """Return the number of rows by target, prediction, status, …: all that metrics need, whatever the table's size; and the seconds.
-
-    With ``each`` a row stands for itself, by its hash, unless there are too many.
-    """
-    assert roles.target is not None
-    task, spark = deployment.task, job.spark
-    name, kind = fields(task.prediction_fields)[0]
-    if (name, kind) not in fields(deployment.fields):
-        raise ConfigError(
-            f"model {deployment.model.display} cannot be evaluated: its own postprocess writes {deployment.fields!r}, and what is compared "
-            f"with the targets of {task.name} is {name!r}"
-        )
-    predicted = F.col(SCORED)[name]
-    prediction = predicted if kind == "string" else F.to_json(predicted) if "<" in kind else predicted.cast("string")
-    rows = frame.withColumn("_target", KINDS[task.target_kind].value(frame, roles.target))
-    count = frame.count()
-    partitions = job.config.score.partitions or partitions_for(count, slots(spark))
-    row = [row_hash(roles)] if each and count <= MOST_EACH else []
-    scored = with_scores(rows, roles, deployment.score, partitions=partitions)
-    sure = task.target_kind == "label" and ("score", "double") in fields(deployment.fields)
-    confidence = F.least(F.floor(F.col(SCORED)["score"] / BIN), F.lit(round(1 / BIN) - 1)) if sure else F.lit(None).cast("long")
-    pairs = scored.select(
-        *row,
-        F.col("_target").alias("target"),
-        prediction.alias("prediction"),
-        F.col(SCORED)["status"].alias("status"),
-        F.col(SCORED)["truncated"].alias("truncated"),
-        confidence.alias("confidence"),
-    )
-    start = time.monotonic()
-    with spark_step(f"scoring with {deployment.model.display}", spark):
-        groups = pairs.groupBy(*pairs.columns).count().orderBy(*pairs.columns).toPandas()
-    return groups, time.monotonic() - start
 
 
 def log_evaluation(job: Job, result: Evaluation, split: str) -> str:

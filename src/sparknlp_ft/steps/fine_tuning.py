@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sparknlp_ft.identity import of_training
+from sparknlp_ft.models.folder import check_architecture
 from sparknlp_ft.models.meta import load_meta
 from sparknlp_ft.models.size import encoder_weights, weights_of
 from sparknlp_ft.progress import Bar, log, step
@@ -46,6 +47,7 @@ def prepare(job: Job) -> tuple[Job, Path, Manifest]:
         DataError: The table does not keep the contract.
     """
     config, base = pin_base(job.config, job.store)
+    check_architecture(base, job.task)  # Models of a hub or a registry were not there to be looked at before.
     manifest = build_snapshot(job.spark, job.source, config, job.task, base)
     config = planned(config, manifest, encoder_weights(base))
     log.info("%s", told(config, manifest))
@@ -84,15 +86,37 @@ def fine_tune(job: Job, run: Run, manifest: Manifest, base: Path) -> TrainResult
         RankError: A rank failed for another reason.
     """
     config = job.config
-    check_metric(config, job.task, manifest.labels)
+    check_metric(config, manifest.labels)
     run.log_settings(config.flat(), config.model_dump(mode="json"))
     run.set_tags(runtime())
     run.log_table(job.source)
     order = rank_job(job, manifest, base)
+    catch_up(run, order.folder.events())
     with step(f"training on {config.launch.ranks} rank(s)", job.spark), closing(Follower(job, run, manifest)) as follower:
         result = launch(order, config.launch, job.spark, slots=partial(slots, job.spark), on_event=follower)
     run.log_metrics(run_metrics(result, manifest))
     return result
+
+
+def catch_up(run: Run, events: Iterable[dict[str, Any]]) -> None:
+    """Log what the ranks told earlier starts, and these could not send: of metrics that wait for a store, the last may be lost."""
+    last: dict[str, int] = {}
+    for event in events:
+        metrics, number = metrics_of(event)
+        for name in list(metrics)[:1]:
+            if name not in last:
+                last[name] = run.last_step(name)
+            if number > last[name]:
+                run.log_metrics(metrics, step=number)
+
+
+def metrics_of(event: Mapping[str, Any]) -> tuple[dict[str, float], int]:
+    """Return what an event of the ranks tells in figures, and the step or epoch that they are of."""
+    if event["event"] == "step":
+        return {f"train/{name}": event[name] for name in STEP_METRICS}, event["step"]
+    if event["event"] == "epoch":
+        return {f"validation/{name}": value for name, value in event["metrics"].items()}, event["epoch"]
+    return {}, 0
 
 
 def run_folder(job: Job, manifest: Manifest) -> RunFolder:
@@ -161,19 +185,16 @@ class Follower:
         self.events = EventFiles(folder, model=config.model_name, task=self.task.name, run_id=run.run_id) if folder else None
 
     def __call__(self, event: dict[str, Any]) -> None:
+        found, number = metrics_of(event)
+        self.run.log_metrics(found, step=number)
+        if self.events is not None:
+            self.events.log_metrics(found, step=number)
         if event["event"] == "step":
-            self._log({f"train/{name}": event[name] for name in STEP_METRICS}, event["step"])
             self.bar.update(min(event["rows"], self.bar.total), f"loss {event['loss']:.3f}")
         elif event["event"] == "epoch":
             metrics = event["metrics"]
-            self._log({f"validation/{name}": value for name, value in metrics.items()}, event["epoch"])
             shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in self.task.shown_metrics if name in metrics)
             log.info("epoch %d: %s%s", event["epoch"], shown, " (best so far)" if event["best"] else "")
-
-    def _log(self, metrics: dict[str, float], step: int) -> None:
-        self.run.log_metrics(metrics, step=step)
-        if self.events is not None:
-            self.events.log_metrics(metrics, step=step)
 
     def close(self) -> None:
         """End the bar and the event files."""

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
+#: By as much equal metrics may differ, whose sums were formed in another order.
+ROUNDING = 1e-12
+
+
 @dataclass(frozen=True)
 class Rival:
     """What the new model was held against.
@@ -115,7 +119,7 @@ class Verdict:
         )
 
     def _ahead(self, rival: Rival) -> bool:
-        return signed(self.metric, self.new) > signed(self.metric, rival.value) + rival.gain
+        return signed(self.metric, self.new) > signed(self.metric, rival.value) + rival.gain + ROUNDING
 
 
 def judge(job: Job, model: ModelRef, facts: TableFacts) -> Verdict:
@@ -187,5 +191,5 @@ def _against(job: Job, new: Evaluation, rival: Rival, measured: Measured | None)
     if measured is not None and new.measured is not None:
         with step(f"drawing validation rows: {new.model.display} and {rival.name}"):
             found = lead(job.task, metric, new.measured, measured, gain=rival.gain, seed=job.config.train.seed)
-    ahead = signed(metric, new.metrics[metric]) > signed(metric, rival.value) + rival.gain
+    ahead = signed(metric, new.metrics[metric]) > signed(metric, rival.value) + rival.gain + ROUNDING
     return replace(rival, lead=found, beaten=ahead and (found is None or found.confidence >= least))

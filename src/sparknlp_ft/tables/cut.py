@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: Validation rows that are wanted, altogether and for each label; and the shares of train they lie between.
 WANTED_ROWS, WANTED_PER_LABEL = 300, 4
 LEAST_SHARE, MOST_SHARE = 0.05, 0.2
+#: Validation rows that are enough of any table: more say what is known, and each epoch is evaluated on all of them.
+MOST_ROWS = 100_000
 #: Rows up to which each text is looked at; of more, a share by hash has each label's part as well.
 LOOKED_AT = 20_000
 
@@ -88,7 +90,7 @@ def with_split(df: DataFrame, roles: Roles, data: DataConfig, *, has_validation:
 def validation_rows(rows: int, labels: int) -> int:
     """Return how many of so many rows validation gets."""
     wanted = max(WANTED_ROWS, WANTED_PER_LABEL * labels)
-    return round(max(LEAST_SHARE * rows, min(MOST_SHARE * rows, wanted)))
+    return round(min(MOST_ROWS, max(LEAST_SHARE * rows, min(MOST_SHARE * rows, wanted))))
 
 
 def chosen_texts(groups: Iterable[Group]) -> tuple[int, ...]:

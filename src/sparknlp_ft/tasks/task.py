@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sparknlp_ft.baselines.methods import Method
     from sparknlp_ft.text.encoder import Inputs, TextEncoder, Tokens
 
-#: Row-wise results of an evaluation, by name; equal lengths. ``weight``, if present, counts equal rows.
+#: Results of an evaluation, by name; arrays of numbers, equal lengths, an entry a row, or for as many rows as ``weight`` says.
 Outcomes = dict[str, np.ndarray]
 
 #: Metrics of which less is better.
@@ -31,6 +31,36 @@ IGNORED = -100
 def join_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
     """Return the outcomes of all parts' rows, one part after the other; there is at least one part."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def entries_of(outcomes: Outcomes) -> int:
+    """Return how many entries outcomes have."""
+    return len(next(iter(outcomes.values()), ()))
+
+
+def weights_of(outcomes: Outcomes) -> np.ndarray:
+    """Return the rows that each entry stands for, int64 [entries]."""
+    return outcomes.get("weight", np.ones(entries_of(outcomes), dtype=np.int64))
+
+
+def summed(outcomes: Outcomes, keys: Sequence[str]) -> Outcomes:
+    """Return one entry for all rows with equal ``keys``, integer columns, with the mean of every other column."""
+    weight = weights_of(outcomes)
+    owner, groups = np.zeros(len(weight), dtype=np.int64), 1
+    if keys:
+        found, owner = np.unique(np.stack([outcomes[name] for name in keys], axis=1), axis=0, return_inverse=True)
+        owner, groups = owner.reshape(-1), len(found)
+    total = np.zeros(groups, dtype=np.int64)
+    np.add.at(total, owner, weight)
+    result: Outcomes = {name: found[:, i] for i, name in enumerate(keys)}
+    order = np.argsort(owner, kind="stable")
+    starts = np.searchsorted(owner[order], np.arange(groups))
+    for name, values in outcomes.items():
+        if name not in (*keys, "weight"):
+            shape = (-1, *[1] * (values.ndim - 1))
+            sums = np.add.reduceat((values * weight.reshape(shape).astype(np.float64))[order], starts, axis=0)
+            result[name] = sums / total.reshape(shape)
+    return {**result, "weight": total}
 
 
 def signed(metric: str, value: float) -> float:
@@ -114,6 +144,10 @@ class Task(ABC):
     windows: tuple[str, ...] | None = None  #: Window functions that make sense; None: all.
     needs_offsets: bool = False  #: Whether characters are needed of each token of the last text.
     generates: bool = False  #: Whether the network writes its output token by token.
+    keys: tuple[str, ...] | None = None
+    """Outcomes by which rows must be told apart for ``metrics``; of the others their weighted mean is enough. None: each row is needed."""
+    tuned_by: tuple[str, ...] = ()  #: Outcomes that ``tune`` is shown.
+    counts_tuned: bool = False  #: Whether ``counted`` depends on what was tuned; else it is given no settings of that.
     constant: tuple[str, str] | None = None  #: What ``majority_outcomes`` answers, name and description; None: not worth to be shown.
 
     # The data set.
@@ -198,32 +232,52 @@ class Task(ABC):
 
     @abstractmethod
     def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
-        """Return what ``metrics`` needs of each row: small arrays that can be gathered over ranks."""
+        """Return what ``tune`` and ``counted`` need of each row: small arrays."""
+
+    def counted(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any]) -> Outcomes:
+        """Return the outcomes as ``metrics`` takes them, with what was tuned applied: small arrays, as few as can be."""
+        return outcomes
+
+    def summed(self, outcomes: Outcomes) -> Outcomes:
+        """Return fewer entries with the same metrics, if ``keys`` allow it; sums of parts can be joined and summed again."""
+        return outcomes if self.keys is None else summed(outcomes, self.keys)
 
     @abstractmethod
     def outcomes_of_values(
         self, targets: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str], weights: Sequence[int]
     ) -> Outcomes:
-        """Return the outcomes of predictions read back from a table: target and predicted values, with counts.
+        """Return the outcomes of predictions read back from a table, as ``metrics`` takes them: target and predicted values, with counts.
 
-        A prediction is the first of ``prediction_fields``, as JSON unless it is a string; None where there is none.
+        Arrays by label have a column for each of ``labels``, and then for each of ``unknown_labels``. A prediction is the first of
+        ``prediction_fields``, as JSON unless it is a string; None where there is none.
         """
 
     @abstractmethod
     def majority_outcomes(self, outcomes: Outcomes, statistics: Statistics, labels: Sequence[str]) -> Outcomes:
-        """Return the outcomes of one answer for all, the best that train's targets tell, on the same rows."""
+        """Return the outcomes of one answer for all, the best that train's targets tell, on the same rows.
+
+        Args:
+            outcomes: As ``metrics`` takes them.
+            statistics: Of train's targets.
+            labels: Label list.
+        """
 
     def baselines(self) -> tuple[Method, ...]:
         """Return the cheap methods that a model is held against."""
         return ()
 
     def tune(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, Any]:
-        """Return what is chosen on validation rows, such as thresholds: settings that ``metrics`` and ``decode`` then use."""
+        """Return what is chosen on validation rows, such as thresholds: settings that ``counted`` and ``decode`` then use.
+
+        Args:
+            outcomes: Those in ``tuned_by``, an entry a row, in the order of the rows' hashes; of very many rows, of a sample.
+            labels: Label list.
+        """
         return {}
 
     @abstractmethod
-    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
-        """Return every metric of the family by name, higher is better except ``loss``."""
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, float]:
+        """Return every metric of the family by name, higher is better except ``loss``, from what ``counted`` or ``summed`` returned."""
 
     def row_scores(self, outcomes: Outcomes, metric: str) -> np.ndarray | None:
         """Return what the metric is the mean of, a value per row; None if it is no mean over rows, or an error."""
@@ -244,7 +298,7 @@ class Task(ABC):
         return tuple(labels)
 
     def unknown_labels(self, labels: Sequence[str], targets: Sequence[str]) -> tuple[str, ...]:
-        """Return the labels of targets that the model does not know, where their rows can only be wrong."""
+        """Return the labels of targets that the model does not know, sorted: to these, predictions can only be wrong."""
         return ()
 
     def confusion(
@@ -253,10 +307,8 @@ class Task(ABC):
         """Return rows by target (index) and prediction (columns), if each has one label; arguments as ``outcomes_of_values`` takes them."""
         return None
 
-    def label_table(
-        self, targets: Sequence[str], predictions: Sequence[str | None], counts: Sequence[int], labels: Sequence[str]
-    ) -> pd.DataFrame | None:
-        """Return precision, recall, F1 and rows of each label (``label, rows, predicted, …``), if the family has labels."""
+    def label_table(self, outcomes: Outcomes, labels: Sequence[str]) -> pd.DataFrame | None:
+        """Return precision, recall, F1 and rows of each label (``label, rows, predicted, …``), if a row may have several."""
         return None
 
     @abstractmethod

@@ -99,6 +99,10 @@ class Run:
         now = int(time.time() * 1000)
         self._metrics.add([Metric(name, float(value), now, step) for name, value in metrics.items() if math.isfinite(value)])
 
+    def last_step(self, metric: str) -> int:
+        """Return the last step that a metric was logged at; -1 if at none."""
+        return max((one.step for one in self.store.client.get_metric_history(self.run_id, metric)), default=-1)
+
     def flush(self) -> None:
         """Send the metrics gathered so far; where that takes too long, it is said, and goes on in the background."""
         if not self._metrics.flush():

@@ -28,7 +28,10 @@ class Comm(Protocol):
         """Replace a tensor by rank 0's."""
 
     def allgather_object(self, value: Any) -> list[Any]:
-        """Return every rank's value, in the order of ranks."""
+        """Return every rank's value, in the order of ranks: for small ones, which every rank is sent."""
+
+    def gather(self, content: bytes) -> list[bytes] | None:
+        """Return what every rank has, in the order of ranks, on rank 0, and None on all others, which are sent nothing."""
 
     def barrier(self) -> None:
         """Wait until all ranks are here."""
@@ -53,6 +56,9 @@ class Solo:
 
     def allgather_object(self, value: Any) -> list[Any]:
         return [value]
+
+    def gather(self, content: bytes) -> list[bytes]:
+        return [content]
 
     def barrier(self) -> None:
         """Go on at once."""

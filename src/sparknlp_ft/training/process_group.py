@@ -53,6 +53,12 @@ class TorchComm(SharingComm):
             dist.all_gather_object(values, value)
         return values
 
+    def gather(self, content: bytes) -> list[bytes] | None:
+        values: list[Any] | None = [None] * self.size if self.rank == 0 else None
+        with _others_needed():
+            dist.gather_object(content, values, dst=0)
+        return values
+
     def barrier(self) -> None:
         # Not dist.barrier(), which with two backends may take a GPU before one is chosen.
         self.allgather_object(None)

@@ -16,7 +16,6 @@ from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.pipelines.compare import check_compare
 from sparknlp_ft.pipelines.train import check_train
 from sparknlp_ft.steps.checks import check_metric, compared_metric
-from sparknlp_ft.tasks import get_task
 
 
 def config_of(compare: dict[str, Any], *more: str) -> Config:
@@ -105,10 +104,10 @@ def test_a_setting_without_effect_is_refused(task: str, setting: str, message: s
 
 
 def test_a_metric_of_two_labels_is_none_of_three() -> None:
-    config, task = load_config(None, ["data.table=t", "train.metric=f1"]), get_task("classification")
-    check_metric(config, task, ["a", "b"])
+    config = load_config(None, ["data.table=t", "train.metric=f1"])
+    check_metric(config, ["a", "b"])
     with pytest.raises(ConfigError, match=r"train.metric: 'f1' is not a metric"):
-        check_metric(config, task, ["a", "b", "c"])
+        check_metric(config, ["a", "b", "c"])
 
 
 def test_settings_go_through_the_command_line_unchanged() -> None:

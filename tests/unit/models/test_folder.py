@@ -12,7 +12,7 @@ import pytest
 
 from sparknlp_ft.config import ModelConfig, TextConfig
 from sparknlp_ft.errors import ModelError
-from sparknlp_ft.models.folder import build_network, load_model, save_model
+from sparknlp_ft.models.folder import build_network, check_architecture, load_model, save_model
 from sparknlp_ft.models.meta import load_meta, new_meta
 from sparknlp_ft.models.origin import resolve_base
 from sparknlp_ft.models.size import weights_of
@@ -113,6 +113,26 @@ def test_base_folder_problems_say_what_to_do(tmp_path: Path) -> None:
     (folder / "config.json").unlink()
     with pytest.raises(ModelError, match=r"no config\.json"):
         resolve_base(ModelConfig(base=str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "message"),
+    [
+        ("brt", "classification", r"model_type is 'brt', which transformers [\d.]+ does not know\. Did you mean 'bert'\?"),
+        ("vit", "classification", r"no vit model can be had for classification \(AutoModelForSequenceClassification\)"),
+        ("bert", "summarization", r"no bert model can be had for summarization \(AutoModelForSeq2SeqLM\)"),
+    ],
+)
+def test_a_kind_of_model_that_is_unknown_or_unfit_is_found_by_its_configuration(tmp_path: Path, kind: str, task: str, message: str) -> None:
+    folder = tiny_model_dir(tmp_path)
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**values, "model_type": kind}))
+    with pytest.raises(ModelError, match=message):
+        check_architecture(folder, get_task(task))
+
+
+def test_a_kind_of_model_that_fits_passes(tmp_path: Path) -> None:
+    check_architecture(tiny_model_dir(tmp_path), get_task("token_classification"))
 
 
 def test_base_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

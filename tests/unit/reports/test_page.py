@@ -16,6 +16,7 @@ from sparknlp_ft.reports.drawing import HEIGHT, WIDTH, draw_chart
 from sparknlp_ft.reports.page import as_fragment, as_page
 from sparknlp_ft.reports.quality import Quality, confusions, coverage, intervals, quality_blocks
 from sparknlp_ft.tasks import Statistics, get_task
+from sparknlp_ft.tasks.counting import confusion_table
 
 HOSTILE = "\"><script>alert(1)</script>'{{7*7}}</td>&"
 
@@ -29,8 +30,9 @@ def classified(labels: list[str], rows: int, *, right: float = 0.8, seed: int = 
     given, made, counts = [one for one, _ in pairs.index], [one for _, one in pairs.index], pairs.tolist()
     outcomes = task.outcomes_of_values(given, made, labels, counts)
     bins = pd.DataFrame({"confidence": rng.integers(0, 50, size=len(counts)), "right": np.equal(given, made), "rows": counts})
-    table = task.label_table(given, made, counts, labels)
-    assert table is not None
+    matrix = task.confusion(given, made, counts, labels)
+    assert matrix is not None
+    table = confusion_table(matrix)
     constant = task.majority_outcomes(outcomes, Statistics(rows, dict(zip(table["label"], table["rows"], strict=True))), labels)
     return Quality(
         "test",
@@ -39,7 +41,7 @@ def classified(labels: list[str], rows: int, *, right: float = 0.8, seed: int = 
         intervals(lambda some: task.metrics(some, labels), outcomes),
         {"majority": task.metrics(constant, labels)},
         table,
-        task.confusion(given, made, counts, labels),
+        matrix,
         coverage(bins, 0.02),
     )
 

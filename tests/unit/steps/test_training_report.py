@@ -12,6 +12,7 @@ from sparknlp_ft.steps.evaluation import Evaluation
 from sparknlp_ft.steps.gate import Rival, Verdict
 from sparknlp_ft.steps.training_report import verdict_blocks
 from sparknlp_ft.tasks import get_task
+from sparknlp_ft.tasks.counting import confusion_table
 from sparknlp_ft.tracking.store import ModelRef
 
 TASK, LABELS = get_task("classification"), ("a", "b")
@@ -20,7 +21,9 @@ TASK, LABELS = get_task("classification"), ("a", "b")
 def evaluation(title: str, predictions: list[str]) -> Evaluation:
     targets, counts = ["a", "a", "b", "b"], [5, 1, 1, 3]
     outcomes = TASK.outcomes_of_values(targets, predictions, LABELS, counts)
-    table = TASK.label_table(targets, predictions, counts, LABELS)
+    matrix = TASK.confusion(targets, predictions, counts, LABELS)
+    assert matrix is not None
+    table = confusion_table(matrix)
     model = ModelRef("m", "2", "r", "models:/m/2")
     return Evaluation(model, 10, 0, 0, (), TASK.metrics(outcomes, LABELS), outcomes, TASK, table=table, title=title, labels=LABELS)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparknlp_ft.tables.cut import LEAST_SHARE, MOST_SHARE, WANTED_ROWS, chosen_texts, validation_rows
+from sparknlp_ft.tables.cut import LEAST_SHARE, MOST_ROWS, MOST_SHARE, WANTED_ROWS, chosen_texts, validation_rows
 
 
 @given(st.integers(10, 10**6), st.integers(0, 100))
@@ -17,6 +17,10 @@ def test_the_share_falls_as_the_table_grows(rows: int, labels: int) -> None:
     assert round(LEAST_SHARE * rows) <= found <= max(round(MOST_SHARE * rows), round(LEAST_SHARE * rows))
     assert validation_rows(rows + 100, labels) >= found
     assert found >= min(WANTED_ROWS, round(MOST_SHARE * rows))
+
+
+def test_a_huge_table_gives_no_more_than_is_of_use() -> None:
+    assert validation_rows(10**9, 10) == MOST_ROWS == validation_rows(2 * 10**6, 2)
 
 
 GROUPS = st.lists(st.tuples(st.integers(0, 400), st.sampled_from("aaaaaabbbc"), st.integers(1, 3)), min_size=1, max_size=300)

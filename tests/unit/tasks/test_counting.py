@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sparknlp_ft.tasks import get_task
-from sparknlp_ft.tasks.counting import NOTHING
+from sparknlp_ft.tasks.counting import NOTHING, confusion_table
 
 TARGETS = ["a", "a", "b", "b", "b", "x"]
 PREDICTIONS = ["a", "b", "b", "c", None, "a"]
@@ -22,9 +22,9 @@ def test_matrix_keeps_every_row() -> None:
 
 
 def test_label_table() -> None:
-    found = task.label_table(TARGETS, PREDICTIONS, COUNTS, LABELS)
-    assert found is not None
-    table = found.set_index("label")
+    matrix = task.confusion(TARGETS, PREDICTIONS, COUNTS, LABELS)
+    assert matrix is not None
+    table = confusion_table(matrix).set_index("label")
     assert table.index.tolist() == ["a", "b", "x", "c"]
     assert table.columns.tolist() == ["rows", "predicted", "precision", "recall", "f1", "most_taken_for"]
     assert table.loc["a", "precision"] == pytest.approx(8 / 11) and table.loc["a", "recall"] == pytest.approx(0.8)

@@ -31,6 +31,11 @@ def test_multi_label_metrics_are_scikit_learns(rows: list[tuple[list[str], list[
     present = np.flatnonzero(hot[0].any(axis=0))
     if len(present):
         assert metrics["f1_macro"] == pytest.approx(f1_score(*hot, labels=present, average="macro", zero_division=0))
+    assert metrics["subset_accuracy"] == pytest.approx((hot[0] == hot[1]).all(axis=1).mean())
+    assert metrics["hamming_accuracy"] == pytest.approx((hot[0] == hot[1]).mean())
+    alone = multi.majority_outcomes(outcomes, Statistics(3, {"b": 2, "c": 1}), LABELS)
+    constant = multi.outcomes_of_values([json.dumps(t) for t in targets], ['["b"]'] * len(targets), LABELS, weights)
+    assert multi.metrics(alone, LABELS) == pytest.approx(multi.metrics(constant, LABELS))
 
 
 @given(st.integers(0, 2**31), st.integers(1, 40))
@@ -89,7 +94,8 @@ def test_rouge_takes_the_best_reference_in_any_script() -> None:
 
 
 def test_the_table_of_several_labels_counts_each() -> None:
-    table = multi.label_table(['["a", "b"]', '["a", "new"]', "[]"], ['["a"]', None, '["c"]'], [2, 3, 1], LABELS)
+    outcomes = multi.outcomes_of_values(['["a", "b"]', '["a", "new"]', "[]"], ['["a"]', None, '["c"]'], LABELS, [2, 3, 1])
+    table = multi.label_table(outcomes, LABELS)
     assert table is not None and table["label"].tolist() == ["a", "b", "c"]
     assert table["rows"].tolist() == [5, 2, 0] and table["predicted"].tolist() == [2, 0, 1]
     assert table["recall"].tolist() == pytest.approx([0.4, 0.0, 0.0]) and table["precision"].tolist() == [1.0, 0.0, 0.0]

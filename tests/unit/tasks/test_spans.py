@@ -145,5 +145,5 @@ def test_rows_read_back_from_a_table_count_alike_and_unknown_labels_are_missed()
     outcomes = task.outcomes_of_values([target, target], [predicted, None], LABELS, [3, 1])
     metrics = task.metrics(outcomes, LABELS)
     assert (metrics["precision_micro"], metrics["recall_micro"]) == (1.0, pytest.approx(3 / 8))
-    table = task.label_table([target, target], [predicted, None], [3, 1], LABELS)
+    table = task.label_table(outcomes, LABELS)
     assert table is not None and table["rows"].tolist() == [4, 0] and table["predicted"].tolist() == [3, 0]

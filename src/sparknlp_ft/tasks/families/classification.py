@@ -14,7 +14,7 @@ from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import DataError, ModelError, shown
 from sparknlp_ft.tasks.calibration import calibration_error, log_sum_exp, settled, softmax_temperature
 from sparknlp_ft.tasks.columns import chosen, score_maps
-from sparknlp_ft.tasks.counting import confusion_matrix, confusion_table
+from sparknlp_ft.tasks.counting import confusion_matrix
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train, where
 from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row
 
@@ -35,6 +35,8 @@ class Classification(Task):
     shown_metrics = ("accuracy", "f1_macro", "loss")
     prediction_fields = "label string, score double, scores map<string,float>"
     constant = ("majority", "always the most frequent label of train")
+    keys = ("target", "prediction")
+    tuned_by = ("target", "logits")
 
     def label_list(self, values: Sequence[str]) -> list[str]:
         labels = sorted(set(values))
@@ -90,6 +92,9 @@ class Classification(Task):
         found = {"target": targets, "prediction": logits.argmax(axis=1).astype(np.int64), "loss": losses}
         return {**found, "logits": logits.astype(np.float32)}
 
+    def counted(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any]) -> Outcomes:
+        return {name: outcomes[name] for name in ("target", "prediction", "loss")}
+
     def outcomes_of_values(
         self, targets: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str], weights: Sequence[int]
     ) -> Outcomes:
@@ -103,7 +108,7 @@ class Classification(Task):
 
     def majority_outcomes(self, outcomes: Outcomes, statistics: Statistics, labels: Sequence[str]) -> Outcomes:
         majority = max(labels, key=lambda label: (statistics.label_counts.get(label, 0), label))
-        kept = {name: values for name, values in outcomes.items() if name not in ("loss", "logits")}
+        kept = {name: values for name, values in outcomes.items() if name != "loss"}
         return {**kept, "prediction": np.full_like(outcomes["target"], list(labels).index(majority))}
 
     def baselines(self) -> tuple[Method, ...]:
@@ -121,7 +126,7 @@ class Classification(Task):
         temperature = softmax_temperature(logits, target)
         return settled(temperature, error(1.0), error(temperature))
 
-    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, float]:
         from sklearn.metrics import accuracy_score, matthews_corrcoef, precision_recall_fscore_support
 
         target, prediction = outcomes["target"], outcomes["prediction"]
@@ -159,11 +164,6 @@ class Classification(Task):
         self, targets: Sequence[str], predictions: Sequence[str | None], counts: Sequence[int], labels: Sequence[str]
     ) -> pd.DataFrame:
         return confusion_matrix(targets, predictions, counts, labels)
-
-    def label_table(
-        self, targets: Sequence[str], predictions: Sequence[str | None], counts: Sequence[int], labels: Sequence[str]
-    ) -> pd.DataFrame:
-        return confusion_table(self.confusion(targets, predictions, counts, labels))
 
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
         if not len(results):

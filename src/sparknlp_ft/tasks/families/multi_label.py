@@ -19,7 +19,7 @@ from sparknlp_ft.tasks.calibration import calibration_error, settled, sigmoid_te
 from sparknlp_ft.tasks.columns import label_lists, score_maps
 from sparknlp_ft.tasks.counting import averaged, counts_table
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train
-from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row
+from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, weights_of
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +45,9 @@ class MultiLabel(Task):
     shown_metrics = ("f1_micro", "f1_macro", "subset_accuracy", "loss")
     prediction_fields = "labels array<string>, scores map<string,float>"
     constant = ("majority", "always the most frequent label of train, alone")
+    keys = ()
+    tuned_by = ("target", "score")
+    counts_tuned = True
 
     def label_list(self, values: Sequence[str]) -> list[str]:
         labels = sorted(set(values))
@@ -100,19 +103,22 @@ class MultiLabel(Task):
         self, targets: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str], weights: Sequence[int]
     ) -> Outcomes:
         # Labels the model does not know are columns of their own, so that missing them counts.
-        every = [*labels, *sorted({label for value in targets for label in json.loads(value)} - set(labels))]
-        return {
-            "target": _multi_hot(targets, every),
-            "prediction": _multi_hot([value or "[]" for value in predictions], every),
-            "weight": np.asarray(weights, dtype=np.int64),
-        }
+        every = (*labels, *self.unknown_labels(labels, targets))
+        found = _compared(_multi_hot(targets, every), _multi_hot([value or "[]" for value in predictions], every))
+        return {**found, "weight": np.asarray(weights, dtype=np.int64)}
+
+    def counted(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any]) -> Outcomes:
+        prediction = (outcomes["score"] >= _thresholds(labels, settings)).astype(np.uint8)
+        return {**_compared(outcomes["target"], prediction), "loss": outcomes["loss"]}
 
     def majority_outcomes(self, outcomes: Outcomes, statistics: Statistics, labels: Sequence[str]) -> Outcomes:
         majority = max(labels, key=lambda label: (statistics.label_counts.get(label, 0), label))
-        prediction = np.zeros_like(outcomes["target"])
-        prediction[:, list(labels).index(majority)] = 1
-        kept = {name: values for name, values in outcomes.items() if name not in ("loss", "score")}
-        return {**kept, "prediction": prediction}
+        at, actual = list(labels).index(majority), outcomes["actual"]
+        hits, predicted = np.zeros_like(actual), np.zeros_like(actual)
+        hits[:, at], predicted[:, at] = actual[:, at], 1
+        wrong = actual.sum(axis=1, dtype=np.float64) + 1 - 2.0 * actual[:, at]
+        kept = {name: values for name, values in outcomes.items() if name != "loss"}
+        return {**kept, "hits": hits, "predicted": predicted, "wrong": wrong, "right": outcomes["alone"][:, at]}
 
     def baselines(self) -> tuple[Method, ...]:
         fit = functools.partial(one_against_rest, multi_hot=functools.partial(_multi_hot, strict=True), thresholds=_best_thresholds)
@@ -131,22 +137,20 @@ class MultiLabel(Task):
         temperature = sigmoid_temperature(logits, target)
         return {"thresholds": thresholds, **settled(temperature, error(1.0), error(temperature))}
 
-    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
-        target, prediction = outcomes["target"], self._predicted(outcomes, labels, settings)
-        weight = outcomes.get("weight", np.ones(len(target)))
-        result = averaged(*_counts(target, prediction, weight))
-        result["subset_accuracy"] = float(np.average((target == prediction).all(axis=1), weights=weight))
-        result["hamming_accuracy"] = float(np.average((target == prediction).mean(axis=1), weights=weight))
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, float]:
+        weight = weights_of(outcomes)
+        result = averaged(*_totals(outcomes))
+        result["subset_accuracy"] = float(np.average(outcomes["right"], weights=weight))
+        result["hamming_accuracy"] = 1 - float(np.average(outcomes["wrong"], weights=weight)) / outcomes["actual"].shape[1]
         if "loss" in outcomes:
             result["loss"] = float(np.average(outcomes["loss"], weights=weight))
         return result
 
-    def label_table(
-        self, targets: Sequence[str], predictions: Sequence[str | None], counts: Sequence[int], labels: Sequence[str]
-    ) -> pd.DataFrame:
-        outcomes = self.outcomes_of_values(targets, predictions, labels, counts)
-        found = _counts(outcomes["target"], outcomes["prediction"], outcomes["weight"])
-        return counts_table(labels, *(values[: len(labels)].astype(np.int64) for values in found))
+    def unknown_labels(self, labels: Sequence[str], targets: Sequence[str]) -> tuple[str, ...]:
+        return tuple(sorted({label for value in targets for label in json.loads(value)} - set(labels)))
+
+    def label_table(self, outcomes: Outcomes, labels: Sequence[str]) -> pd.DataFrame:
+        return counts_table(labels, *(values[: len(labels)].astype(np.int64) for values in _totals(outcomes)))
 
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
         if not len(results):
@@ -161,11 +165,6 @@ class MultiLabel(Task):
         there, scores = _told(results, setup)
         found: dict[str, pa.Array] = {"labels": label_lists(setup.labels, there)}
         return found if most_scores == 0 else {**found, "scores": score_maps(setup.labels, scores, most_scores)}
-
-    def _predicted(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None) -> np.ndarray:
-        if "prediction" in outcomes:
-            return outcomes["prediction"]
-        return (outcomes["score"] >= _thresholds(labels, settings or {})).astype(np.uint8)
 
 
 def _told(results: np.ndarray, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
@@ -192,8 +191,19 @@ def _thresholds(labels: Sequence[str], settings: Mapping[str, Any]) -> np.ndarra
     return np.asarray([chosen.get(label, 0.5) for label in labels])
 
 
-def _counts(target: np.ndarray, prediction: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return weight @ (target & prediction).astype(np.float64), weight @ prediction.astype(np.float64), weight @ target.astype(np.float64)
+def _compared(target: np.ndarray, prediction: np.ndarray) -> Outcomes:
+    """Return what is counted of labels and predicted ones, 0 or 1 [rows, labels]."""
+    wrong = (target != prediction).sum(axis=1)
+    # Alone: all that is asked of a row where one label is predicted for all.
+    alone = target * (target.sum(axis=1, keepdims=True) == 1)
+    return {"hits": target & prediction, "predicted": prediction, "actual": target, "alone": alone, "wrong": wrong, "right": wrong == 0}
+
+
+def _totals(outcomes: Outcomes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return hits, predictions and rows of each label, [labels]; rounded, for they are numbers of rows."""
+    weight = weights_of(outcomes)
+    hits, predicted, actual = (np.rint(weight @ outcomes[name].astype(np.float64)) for name in ("hits", "predicted", "actual"))
+    return hits, predicted, actual
 
 
 def _multi_hot(values: Sequence[str], labels: Sequence[str], *, strict: bool = False) -> np.ndarray:

@@ -14,7 +14,7 @@ from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.tasks.answers import best_spans, exact_match_and_f1
 from sparknlp_ft.tasks.packing import pack, unpack
-from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, objects
+from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, objects, weights_of
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +46,9 @@ class QuestionAnswering(Task):
         "answer string, score double, start int, end int, candidates array<struct<text:string,score:double,start:int,end:int>>"
     )
     constant = ("no answer", "always the empty answer")
+    keys = ("none",)
+    tuned_by = ("f1", "margin", "none", "may_be_none")
+    counts_tuned = True
     default_window = "sliding"
     windows = ("sliding", "head")
     needs_offsets = True
@@ -119,6 +122,11 @@ class QuestionAnswering(Task):
         names = ("exact", "f1", "margin", "none")
         return {**{name: columns[:, i] for i, name in enumerate(names)}, "may_be_none": may}
 
+    def counted(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any]) -> Outcomes:
+        silent = (outcomes["margin"] > settings.get("none_margin", 0.0)) & (outcomes["may_be_none"] > 0)
+        exact, f1 = (np.where(silent, outcomes["none"], outcomes[name]) for name in ("exact", "f1"))
+        return {"exact": exact, "f1": f1, "none": outcomes["none"]}
+
     def outcomes_of_values(
         self, targets: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str], weights: Sequence[int]
     ) -> Outcomes:
@@ -138,7 +146,7 @@ class QuestionAnswering(Task):
 
     def row_scores(self, outcomes: Outcomes, metric: str) -> np.ndarray | None:
         name = {"exact_match": "exact", "f1": "f1"}.get(metric)
-        return None if name is None or "margin" in outcomes else outcomes[name]
+        return None if name is None else outcomes[name]
 
     def tune(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, Any]:
         """Choose how far "no answer" must lead the best answer: the margin with the best mean F1."""
@@ -156,12 +164,8 @@ class QuestionAnswering(Task):
         edges = np.concatenate([[margins[0] - 1], middles, [margins[-1] + 1]])
         return {"none_margin": float(np.clip(edges[best], NEVER, -NEVER))}
 
-    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
-        exact, f1, none = outcomes["exact"], outcomes["f1"], outcomes["none"]
-        if "margin" in outcomes and outcomes["may_be_none"].any():
-            silent = outcomes["margin"] > (settings or {}).get("none_margin", 0.0)
-            exact, f1 = np.where(silent, none, exact), np.where(silent, none, f1)
-        weight = outcomes.get("weight", np.ones(len(f1)))
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, float]:
+        exact, f1, none, weight = outcomes["exact"], outcomes["f1"], outcomes["none"], weights_of(outcomes)
         result = {"exact_match": float(np.average(exact, weights=weight)), "f1": float(np.average(f1, weights=weight))}
         for name, chosen in (("answered", none == 0), ("unanswered", none == 1)):
             if none.any() and weight[chosen].sum():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from sparknlp_ft.baselines.linear import ridge
 from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import ModelError
 from sparknlp_ft.tasks.labels import where
-from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row
+from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, weights_of
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,10 @@ CONSTANT = 1e-13
 
 
 class Regression(Task):
-    """Squared error on targets scaled to mean 0 and deviation 1 of train, so that one learning rate fits all units."""
+    """Squared error on targets scaled to mean 0 and deviation 1 of train, so that one learning rate fits all units.
+
+    Spearman's coefficient needs the rank of each value among all, so outcomes are not summed up (``keys``): each is two numbers.
+    """
 
     name = "regression"
     optional_roles = ("text_pair",)
@@ -74,11 +77,8 @@ class Regression(Task):
     def outcomes_of_values(
         self, targets: Sequence[str], predictions: Sequence[str | None], labels: Sequence[str], weights: Sequence[int]
     ) -> Outcomes:
-        target = np.asarray([float(value) for value in targets])
-        weight = np.asarray(weights, dtype=np.int64)
-        # A row without prediction is judged as if the mean had been predicted: neither left out nor infinitely wrong.
-        mean = float(np.average(target, weights=weight))
-        return {"target": target, "prediction": np.asarray([mean if p is None else float(p) for p in predictions]), "weight": weight}
+        target, given = (np.asarray([np.nan if one is None else float(one) for one in values]) for values in (targets, predictions))
+        return {"target": target, "prediction": given, "weight": np.asarray(weights, dtype=np.int64)}
 
     def majority_outcomes(self, outcomes: Outcomes, statistics: Statistics, labels: Sequence[str]) -> Outcomes:
         assert statistics.mean is not None
@@ -90,12 +90,13 @@ class Regression(Task):
     def example_values(self, labels: Sequence[str]) -> list[str]:
         return ["1", "2"]
 
-    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, float]:
         from scipy.stats import rankdata
         from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
-        repeats = outcomes.get("weight", np.ones(len(outcomes["target"]), dtype=np.int64))
-        target, prediction = (np.repeat(outcomes[name], repeats) for name in ("target", "prediction"))
+        target, prediction = (np.repeat(outcomes[name], weights_of(outcomes)) for name in ("target", "prediction"))
+        # A row without prediction is judged as if the mean had been predicted: neither left out nor infinitely wrong.
+        prediction = np.where(np.isnan(prediction), target.mean(), prediction)
         error = float(mean_squared_error(target, prediction))
         return {
             "pearson": _correlation(target, prediction),

@@ -37,6 +37,7 @@ class Summarization(Task):
     prediction_fields = "summary string"
     windows = ("head", "ht", "rs", "rsd", "rso")
     generates = True
+    keys = ()
 
     def label_list(self, values: Sequence[str]) -> list[str]:
         return []
@@ -104,7 +105,7 @@ class Summarization(Task):
     def example_values(self, labels: Sequence[str]) -> list[str]:
         return ['["a"]', '["b"]']
 
-    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, float]:
         return {name: float(np.average(outcomes[name], weights=outcomes.get("weight"))) for name in MEASURES}
 
     def row_scores(self, outcomes: Outcomes, metric: str) -> np.ndarray | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from sparknlp_ft.tasks.counting import averaged, counts_table
 from sparknlp_ft.tasks.labels import not_in_train, output_labels, where
 from sparknlp_ft.tasks.spans import Entity, count_matches, first_pieces, runs_of, tags_of
 from sparknlp_ft.tasks.tags import reorder, tag_rows
-from sparknlp_ft.tasks.task import IGNORED, Outcomes, Rows, Setup, Statistics, Task, by_row, objects
+from sparknlp_ft.tasks.task import IGNORED, Outcomes, Rows, Setup, Statistics, Task, by_row, objects, weights_of
 from sparknlp_ft.text.words import words_of
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class TokenClassification(Task):
     shown_metrics = ("f1_micro", "precision_micro", "recall_micro", "f1_macro")
     prediction_fields = "entities array<struct<start:int,end:int,label:string,text:string,score:double>>"
     constant = ("nothing", "no entity is ever found")
+    keys = ()
     default_window = "sliding"
     windows = ("sliding", "head")
     needs_offsets = True
@@ -119,8 +120,7 @@ class TokenClassification(Task):
         actual = [_spans(target) for target in targets]
         predicted = [_spans(prediction or "[]") for prediction in predictions]
         # Labels the model does not know come after its own: their entities are missed.
-        every = [*labels, *sorted({span[2] for spans in actual for span in spans} - set(labels))]
-        index = {label: i for i, label in enumerate(every)}
+        index = {label: i for i, label in enumerate((*labels, *self.unknown_labels(labels, targets)))}
         return {
             "counts": np.stack([count_matches(a, p, index) for a, p in zip(actual, predicted, strict=True)]),
             "weight": np.asarray(weights, dtype=np.int64),
@@ -134,16 +134,15 @@ class TokenClassification(Task):
     def baselines(self) -> tuple[Method, ...]:
         return (Method("dictionary", "phrases of train that mostly are entities, with their most frequent label", dictionary),)
 
-    def metrics(self, outcomes: Outcomes, labels: Sequence[str], settings: Mapping[str, Any] | None = None) -> dict[str, float]:
-        """Entity precision, recall and F1, strict: as seqeval's with mode 'strict' on the same words."""
-        hits, predicted, actual = _summed(outcomes)
-        return averaged(hits, predicted, actual)
+    def unknown_labels(self, labels: Sequence[str], targets: Sequence[str]) -> tuple[str, ...]:
+        return tuple(sorted({span[2] for target in targets for span in _spans(target)} - set(labels)))
 
-    def label_table(
-        self, targets: Sequence[str], predictions: Sequence[str | None], counts: Sequence[int], labels: Sequence[str]
-    ) -> pd.DataFrame:
-        found = _summed(self.outcomes_of_values(targets, predictions, labels, counts))
-        return counts_table(labels, *(values[: len(labels)] for values in found))
+    def metrics(self, outcomes: Outcomes, labels: Sequence[str]) -> dict[str, float]:
+        """Entity precision, recall and F1, strict: as seqeval's with mode 'strict' on the same words."""
+        return averaged(*_totals(outcomes))
+
+    def label_table(self, outcomes: Outcomes, labels: Sequence[str]) -> pd.DataFrame:
+        return counts_table(labels, *(values[: len(labels)].astype(np.int64) for values in _totals(outcomes)))
 
     def decode(self, results: np.ndarray, rows: Rows, setup: Setup) -> pd.DataFrame:
         found = [
@@ -221,7 +220,7 @@ def _spans(value: str) -> list[tuple[int, int, str]]:
     return [(one["start"], one["end"], one["label"]) for one in json.loads(value)]
 
 
-def _summed(outcomes: Outcomes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    counts = outcomes["counts"]
-    total = np.tensordot(outcomes.get("weight", np.ones(len(counts), dtype=np.int64)), counts, axes=1)
+def _totals(outcomes: Outcomes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return hits, predicted and actual entities of each label, [labels]; rounded, for they are numbers of entities."""
+    total = np.rint(np.tensordot(weights_of(outcomes).astype(np.float64), outcomes["counts"], axes=1))
     return total[:, 0], total[:, 1], total[:, 2]

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sparknlp_ft.training.launcher import Launcher, Start, result_of
 from sparknlp_ft.training.rank import be_rank
 from sparknlp_ft.training.shared_memory import SharingComm
@@ -59,6 +61,14 @@ class HorovodComm(SharingComm):
     def allgather_object(self, value: Any) -> list[Any]:
         # Horovod would name it by the value's type, and wait for ever where ranks hand in values of different types.
         return self.hvd.allgather_object(value, name="objects")
+
+    def gather(self, content: bytes) -> list[bytes] | None:
+        import torch
+
+        own = torch.from_numpy(np.array(bytearray(content), dtype=np.uint8))
+        # Horovod has no gather: of what ranks may send each other, each sends all it has to rank 0.
+        received, sizes = self.hvd.alltoall(own, splits=torch.tensor([len(own), *[0] * (self.size - 1)], dtype=torch.int32), name="gather")
+        return [part.numpy().tobytes() for part in received.split(sizes.tolist())] if self.rank == 0 else None
 
     def barrier(self) -> None:
         self.hvd.barrier()

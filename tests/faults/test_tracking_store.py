@@ -1,0 +1,206 @@
+"""The tracking store is lost in the middle of a training: the model is not, and the same command registers it, once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sparknlp_ft.cli import main
+from sparknlp_ft.config import TrackingConfig
+from sparknlp_ft.tracking import patience
+from sparknlp_ft.tracking.patience import REQUEST_SETTINGS
+from sparknlp_ft.tracking.store import connect
+from tests.tiny import tiny_model_dir
+from tests.unit.tracking.stores import closed_port
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+WORDS = {"lost": "card", "charged": "fee", "transfer": "money"}
+NAME = "classification-texts"
+STEPS, EPOCHS = 16, 2
+SLOW = json.dumps({"point": "forward", "action": "slow", "seconds": 0.15})
+
+
+@pytest.fixture(scope="module")
+def table(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tracking")
+    words = list(WORDS)
+    rows = [(i, f"please help {words[i % 3]} my account {i % 7}", WORDS[words[i % 3]], "train") for i in range(160)]
+    spark.createDataFrame(rows, "id int, text string, label string, split string").write.format("delta").save(
+        str(folder / "lake" / "texts")
+    )
+    tiny_model_dir(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute of patience is some seconds here, and MLflow's settings are put back."""
+    for name in REQUEST_SETTINGS:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(patience, "PATIENCE", 2.0)
+    monkeypatch.setattr(patience, "LAST_PATIENCE", 4.0)
+    monkeypatch.setattr(logging.getLogger("sparknlp_ft"), "propagate", True)
+
+
+def train(folder: Path, name: str, uri: str) -> int:
+    """Run the command in this process, on two ranks of its Spark session; returns its exit code."""
+    settings = [
+        "data.table=texts", f"data.root={folder / 'lake'}", "data.validation_fraction=0.2", f"model.base={folder / 'tiny-bert'}",
+        "model.dropout=0.0", "text.max_length=32", f"train={{epochs: {EPOCHS}, batch_size: 8, learning_rate: 0.002, patience: null}}",
+        f"launch={{ranks: 2, run_dir: {folder / name / 'runs'}, env: {{SPARKNLP_FT_TEST_FAULT: '{SLOW}'}}}}",
+        f"tracking.uri={uri}", "tracking.gate=alias",
+    ]  # fmt: skip
+    return main(["train", *settings])
+
+
+def steps(folder: Path, name: str) -> int:
+    """Return the last step that ranks told of."""
+    return max((json.loads(path.read_text() or "{}").get("step", 0) for path in (folder / name).glob("runs/*/events/*.json")), default=0)
+
+
+@contextmanager
+def at_step(number: int, act: Callable[[], object], folder: Path, name: str) -> Iterator[None]:
+    """Act, while a block runs, once its training has come to a step."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while steps(folder, name) < number:
+            if over.wait(0.05):
+                return
+        act()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class Server:
+    """MLflow's own server, which keeps what it is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, closed_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        store = ["--backend-store-uri", f"sqlite:///{self.folder}/store.db", "--artifacts-destination", str(self.folder / "artifacts")]
+        place = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mlflow", "server", *store, *place], stdout=log, stderr=log, start_new_session=True
+            )
+        end = time.monotonic() + 120
+        while not self._answers():
+            assert self.process.poll() is None and time.monotonic() < end, (self.folder / "server.log").read_text()[-2000:]
+            time.sleep(0.2)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as reply:
+                return reply.status == 200
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    one = Server(tmp_path / "server")
+    one.start()
+    yield one
+    one.kill()
+
+
+def assert_registered_once(uri: str) -> None:
+    """One version behind the alias, of a run that has ended and holds every step and epoch once."""
+    store = connect(TrackingConfig(uri=uri))
+    [version] = store.client.search_model_versions(f"name='{NAME}'")
+    assert store.client.get_model_version_by_alias(NAME, "champion").version == version.version == "1"
+    [run] = store.client.search_runs([store.experiment_id])
+    assert (run.info.run_id, run.info.status) == (version.run_id, "FINISHED")
+    for metric, last in (("train/loss", EPOCHS * STEPS), ("validation/accuracy", EPOCHS)):
+        logged = [one.step for one in store.client.get_metric_history(run.info.run_id, metric)]
+        assert sorted(logged) == list(range(1, last + 1)), metric
+
+
+def test_a_server_that_is_killed_loses_no_model(
+    table: Path, server: Server, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with at_step(5, server.kill, table, "server"):
+        assert train(table, "server", server.uri) == 2
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sparknlp-ft train: ")]
+    assert f"{server.uri!r} does not answer (Connection refused), asked for" in line
+    [best] = (table / "server").glob("runs/*/best-*/")
+    assert f"The training is finished and its model is safe in '{best}': the same command registers it once the store answers" in line
+    tries = [message for message in caplog.messages if "trying again in" in message]
+    assert 2 <= len(tries) <= 10 and "are kept and sent later; the job goes on" in caplog.text
+    caplog.clear()
+
+    server.start()
+    assert train(table, "server", server.uri) == 0
+    assert "is finished already" in caplog.text
+    assert f"champion → {NAME}/1" in capsys.readouterr().out
+    assert_registered_once(server.uri)
+
+
+@pytest.mark.parametrize("released", [True, False], ids=["for a while", "to the end"])
+def test_a_database_that_is_locked_loses_no_model(
+    table: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, released: bool
+) -> None:
+    name = f"locked-{released}"
+    uri, lock = f"sqlite:///{table / name}/store/mlflow.db", list[sqlite3.Connection]()
+
+    def lock_it() -> None:
+        lock.append(sqlite3.connect(table / name / "store" / "mlflow.db", isolation_level=None, check_same_thread=False, timeout=30))
+        lock[0].execute("BEGIN EXCLUSIVE")
+
+    class Release(logging.Handler):
+        """Lets go once the job, its training done, has said that it tries again."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if released and lock and "trying again in" in record.getMessage():
+                lock.pop().close()
+
+    handler = Release()
+    logging.getLogger("sparknlp_ft").addHandler(handler)
+    try:
+        with at_step(5, lock_it, table, name):
+            code = train(table, name, uri)
+    finally:
+        logging.getLogger("sparknlp_ft").removeHandler(handler)
+        for one in lock:
+            one.close()
+    assert "does not answer (database is locked); trying again in" in caplog.text
+    error = capsys.readouterr().err
+    if not released:
+        assert code == 2 and "its model is safe in" in error and "Traceback" not in error
+        code = train(table, name, uri)
+    assert code == 0
+    assert_registered_once(uri)
