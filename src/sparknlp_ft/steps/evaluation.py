@@ -179,10 +179,15 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "", *
         DataError: No row has a label, or columns are missing.
     """
     with deploy(job, model) as deployment:
-        data = deployment.reading(job.config.data, rows.columns)
-        roles = model_roles(resolve_roles(rows, data, deployment.task, need_target=True), deployment.text_roles)
-        counted, seconds = _count_pairs(job, deployment, rows, roles, each=each)
-    task = deployment.task
+        return evaluate_with(job, deployment, rows, title, each=each)
+
+
+def evaluate_with(job: Job, deployment: Deployment, rows: DataFrame, title: str = "", *, each: bool = False) -> Evaluation:
+    """Do the same with a model that the workers have already."""
+    data = deployment.reading(job.config.data, rows.columns)
+    roles = model_roles(resolve_roles(rows, data, deployment.task, need_target=True), deployment.text_roles)
+    counted, seconds = _count_pairs(job, deployment, rows, roles, each=each)
+    task, model = deployment.task, deployment.model
     apart = [name for name in ("row", "target", "prediction", "status") if name in counted]
     groups = counted.groupby(apart, dropna=False, as_index=False)["count"].sum()
     labelled = groups[groups["target"].notna()]
