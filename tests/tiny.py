@@ -37,9 +37,11 @@ def tiny_model_dir(tmp_path: Path, arch: str = "bert", *, seed: int = 0, layers:
     return folder
 
 
-def tiny_classifier_dir(tmp_path: Path, labels: tuple[str, ...] = ("bad", "good", "ugly"), *, arch: str = "bert", seed: int = 0) -> Path:
+def tiny_classifier_dir(
+    tmp_path: Path, labels: tuple[str, ...] = ("bad", "good", "ugly"), *, arch: str = "bert", seed: int = 0, layers: int = 2
+) -> Path:
     """Write a classifier on the tiny base, as training would leave it (random weights, large head so labels vary)."""
-    return tiny_trained_dir(tmp_path, "classification", labels, arch=arch, seed=seed)
+    return tiny_trained_dir(tmp_path, "classification", labels, arch=arch, seed=seed, layers=layers)
 
 
 def tiny_trained_dir(
