@@ -12,6 +12,10 @@ import torch
 from sparknlp_ft.config import Config
 from sparknlp_ft.identity import fingerprint, of_training
 from sparknlp_ft.models.folder import load_model
+from sparknlp_ft.snapshot.build import _key
+from sparknlp_ft.snapshot.encode import Teacher
+from sparknlp_ft.tables.contracts import Roles
+from sparknlp_ft.tables.delta import Pinned, TableRef
 from sparknlp_ft.tasks import Rows, Setup, get_task
 from sparknlp_ft.text.encoder import Inputs
 from sparknlp_ft.training.assembly import Seat, assemble
@@ -113,3 +117,19 @@ def test_what_is_taught_tells_trainings_apart_and_changes_no_other_name() -> Non
         name(tuning="distil", distil={"teacher": "models:/texts/4"}),
     }
     assert len(names) == 5 and name() not in names
+
+
+def test_a_snapshot_is_another_one_with_another_teacher() -> None:
+    config = Config.model_validate({"data": {"table": "t"}})
+    pinned = Pinned(TableRef.parse("t", "lake"), "id", 3)
+    roles = Roles((("text", "text"),), "label", ("id",), "split")
+
+    def key(digest: str | None) -> str:
+        def teach(texts: object, rows: object) -> np.ndarray:
+            raise AssertionError
+
+        teacher = None if digest is None else Teacher(f"called {digest}", digest, ("a",), ("text",), 1, teach)
+        return _key(pinned, config, roles, "tokenizer", teacher)
+
+    assert len({key(None), key("one"), key("other")}) == 3
+    assert key("one") == key("one")
