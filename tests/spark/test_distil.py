@@ -13,6 +13,7 @@ from sparknlp_ft.errors import ModelError
 from sparknlp_ft.models.folder import load_model
 from sparknlp_ft.pipelines.compare import run_compare
 from sparknlp_ft.pipelines.score import run_score
+from sparknlp_ft.steps.findings import find_all
 from sparknlp_ft.steps.fine_tuning import prepare
 from sparknlp_ft.steps.job import open_job
 from sparknlp_ft.tracking import store
@@ -68,6 +69,8 @@ def test_a_student_is_taught_compared_registered_and_scored_with(spark: SparkSes
     assert student is not None
     folder = model_folder(store.download_model(connected, student, tmp_path / "downloaded"))
     assert load_model(folder).network.config.num_hidden_layers == 2
+
+    assert "rows without label" not in {one.kind for one in find_all(open_job(config, spark))}, "they are of use"
 
     score = config.score.model_copy(update={"model": f"{config.model_name}/2"})
     assert run_score(config.model_copy(update={"score": score}), spark).scored == len(rows)
