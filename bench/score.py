@@ -1,11 +1,12 @@
 """Scoring, side by side: this project, and what people write with Spark, transformers and MLflow; whole jobs and their parts.
 
-    python -m bench.score --parts engines jobs equal machinery table cold --json bench/results
+    python -m bench.score --parts engines jobs equal machinery table cold student --json bench/results
 
 All ways score the same texts with the same model, a MiniLM with a head fitted to Banking77 (or to the demo's messages); rounds
 are interleaved, so that what else the machine does falls on all alike. ``--json`` names a file or a folder; a file that is there
-is added to, part by part and round by round, so that a long measurement can be made in slices. ``scripts/write_benchmarks.py``
-writes the docs.
+is added to, part by part and round by round, so that a long measurement can be made in slices: other parts keep their figures, and
+with ``--fresh`` the parts that are run lose those they had. It is written after each part. ``scripts/write_benchmarks.py`` writes
+the docs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import importlib.metadata
 import json
 import platform
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,7 +29,7 @@ from bench.score_ways.material import MIXES, fitted_model, free_model, texts
 from bench.train import processor
 
 PACKAGES = ("torch", "transformers", "pyspark", "delta-spark", "mlflow", "openvino", "onnxruntime")
-PARTS = ("engines", "jobs", "equal", "machinery", "table", "cold")
+PARTS = ("engines", "jobs", "equal", "machinery", "table", "cold", "student")
 
 
 #: One run of a way: its seconds and rows, and what it decided.
@@ -45,15 +47,22 @@ def main() -> None:
         "versions": versions(),
         "threads": options.threads,
     }
+    for part in options.parts if options.fresh else ():
+        found.pop(part, None)
     with tempfile.TemporaryDirectory(prefix="bench-score-") as name:
         for part in options.parts:
             globals()[f"measure_{part}"](Path(name), found, options)
-    found["ratios"] = report.ratios(found)
+            found["ratios"] = report.ratios(found)
+            keep(path, found)
     print(f"\n{report.section(found)}")
+
+
+def keep(path: Path | None, found: dict[str, Any]) -> None:
+    """Write what was found so far: a part that fails costs no other."""
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found, indent=1), encoding="utf-8")
-        print(f"written: {path}")
+        print(f"written: {path}", flush=True)
 
 
 def parse() -> argparse.Namespace:
@@ -62,11 +71,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--ways", nargs="+", default=[], help="of engines and jobs only these")
     parser.add_argument("--mixes", nargs="+", choices=list(MIXES), default=["mixed"], help="of lengths, for engines")
     parser.add_argument("--model", type=Path, help="folder of a model to score with; default: MiniLM with a fitted head")
-    parser.add_argument("--rows", type=int, default=600, help="rows that engines and jobs score")
+    parser.add_argument("--rows", type=int, default=600, help="rows that engines, jobs and students score")
+    parser.add_argument("--others-rows", type=int, help="rows that the usual ways score in jobs, the first of the table; default: all")
     parser.add_argument("--table-rows", type=int, default=1_000_000, help="rows of the table that a model that costs nothing scores")
     parser.add_argument("--machinery-rows", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of the process that measures engines alone; Spark's workers have 1")
+    parser.add_argument("--student", type=Path, help="folder of a student: where there is one it is measured, else it is kept there")
+    parser.add_argument("--student-layers", type=int, help="layers of a student; default: half of its teacher's")
+    parser.add_argument("--student-epochs", type=int, default=8, help="passes over the texts that a student is taught on")
+    parser.add_argument("--student-rows", type=int, help="labelled texts that a student is taught on, at most; default: all there are")
+    parser.add_argument("--fresh", action="store_true", help="forget what the file has of the parts that are run")
     parser.add_argument("--json", type=Path, help="file to add all figures to, or a folder, which names it by processor")
     return parser.parse_args()
 
@@ -129,7 +144,8 @@ def interleaved(
 def agreements(kept: dict[str, Any], decisions: dict[str, Any], reference: str) -> None:
     for name, decided in decisions.items():
         if reference in decisions:
-            kept[name]["equal"] = float((np.asarray(decided) == np.asarray(decisions[reference])).mean())
+            common = min(len(decided), len(decisions[reference]))
+            kept[name]["equal"] = float((np.asarray(decided)[:common] == np.asarray(decisions[reference])[:common]).mean())
 
 
 def measure_jobs(folder: Path, found: dict[str, Any], options: argparse.Namespace) -> None:
@@ -139,8 +155,9 @@ def measure_jobs(folder: Path, found: dict[str, Any], options: argparse.Namespac
 
     (folder / "jobs").mkdir()
     lake, spark = whole.Lake(folder / "jobs", model_of(folder, options)), get_session("bench")
-    lake.write(spark, "source", texts(options.rows))
-    lake.write(spark, "few", texts(64))
+    given, fewer = texts(options.rows), options.others_rows or options.rows
+    for table, rows in (("source", given), ("first", given[:fewer]), ("few", texts(64))):
+        lake.write(spark, table, rows)
 
     def ours(settings: dict[str, Any], table: str, output: str) -> dict[str, float]:
         return lake.run(spark, table, output=output, **settings)
@@ -153,11 +170,13 @@ def measure_jobs(folder: Path, found: dict[str, Any], options: argparse.Namespac
 
     def job(name: str, way: Callable[[str, str], dict[str, float]], table: str) -> tuple[dict[str, float], np.ndarray]:
         output = f"{name}_{next(number)}"
-        return {**way(table, output), "rows": options.rows}, lake.labels(spark, output)
+        run, labels = way(table, output), lake.labels(spark, output)
+        return {**run, "rows": len(labels)}, labels
 
     for name, way in chosen.items():
         job(name, way, "few")
-    runs = {name: (lambda name=name, way=way: job(name, way, "source")) for name, way in chosen.items()}
+    tables = {name: "source" if name.startswith("ours") else "first" for name in chosen}
+    runs = {name: (lambda name=name, way=way: job(name, way, tables[name])) for name, way in chosen.items()}
     agreements(found.setdefault("jobs", {}), interleaved(found["jobs"], runs, options.rounds, "jobs"), "ours_float32")
 
 
@@ -204,12 +223,18 @@ def measure_table(folder: Path, found: dict[str, Any], options: argparse.Namespa
     rows = rows.select("id", F.concat_ws(" ", "body", F.col("id").cast("string")).alias("text"))
     path = str(folder / "table" / "large")
     rows.write.format("delta").save(path)
-    kept: dict[str, float] = {"rows": options.table_rows, "first": lake.run(spark, "large", precision="float32")["seconds"]}
-    kept["unchanged"] = lake.run(spark, "large", precision="float32")["seconds"]
-    DeltaTable.forPath(spark, path).update(F.col("id") % 1000 == 7, {"text": F.concat(F.col("text"), F.lit(" again"))})
-    kept["one_permille"] = lake.run(spark, "large", precision="float32")["seconds"]
-    found["table"] = kept
-    print(kept, flush=True)
+    kept: dict[str, Any] = {"rows": options.table_rows, "first": lake.run(spark, "large", precision="float32")["seconds"]}
+    print(f"table  first run of {options.table_rows:,} rows: {kept['first']:.1f} s", flush=True)
+    runs: dict[str, list[float]] = {"unchanged": [], "one_permille": []}
+    for number in range(options.rounds):
+        runs["unchanged"].append(lake.run(spark, "large", precision="float32")["seconds"])
+        DeltaTable.forPath(spark, path).update(F.col("id") % 1000 == 7 + number, {"text": F.concat(F.col("text"), F.lit(" again"))})
+        runs["one_permille"].append(lake.run(spark, "large", precision="float32")["seconds"])
+        print(
+            f"table  round {number + 1}/{options.rounds}  " + ", ".join(f"{name} {each[-1]:.1f} s" for name, each in runs.items()),
+            flush=True,
+        )
+    found["table"] = kept | {name: statistics.median(each) for name, each in runs.items()} | {"runs": runs}
 
 
 def measure_cold(folder: Path, found: dict[str, Any], options: argparse.Namespace) -> None:
@@ -225,6 +250,32 @@ def measure_cold(folder: Path, found: dict[str, Any], options: argparse.Namespac
     for number in range(options.rounds):
         found.setdefault("cold", []).append(lake.command(f"cold_{number}"))
         print(f"cold  round {number + 1}/{options.rounds}  {found['cold'][-1]:.1f} s", flush=True)
+
+
+def measure_student(folder: Path, found: dict[str, Any], options: argparse.Namespace) -> None:
+    """Measure a student beside its teacher, both with whatever engine is fastest and decides as float32; teach it if there is none.
+
+    It is taught on labelled texts and on others of the mix that is scored, and held against its teacher on texts it was not shown.
+    """
+    from bench.score_ways import alone, student
+
+    teacher, given = model_of(folder, options), texts(options.rows)
+    kept = options.student or folder / "student"
+    taught = {} if kept.is_dir() else student.teach(folder, teacher, kept, given, options)
+    part = found.setdefault("student", {"teacher": {}, "student": {}, "taught": taught})
+    part["taught"] = taught or part["taught"]
+    runs, names = {}, {}
+    for who, model in (("teacher", teacher), ("student", kept)):
+        for name, way in alone.ways(model, given, options.threads, options.ways or student.WAYS).items():
+            runs[f"{who} {name}"], names[f"{who} {name}"] = timed(way, given), (who, name)
+    measured: dict[str, Any] = {f"{who} {name}": part[who][name] for who, name in names.values() if name in part[who]}
+    decisions = interleaved(measured, runs, options.rounds, "student")
+    for full, (who, name) in names.items():
+        part[who][name] = measured[full]
+    for who in ("teacher", "student"):
+        agreements(part[who], {name: decisions[full] for full, (of, name) in names.items() if of == who}, "torch_float32")
+    best = f"student {report.fastest({name: part[who][name] for who, name in names.values() if who == 'student'})}"
+    part["agreement"] = float((np.asarray(decisions[best]) == np.asarray(decisions["teacher torch_float32"])).mean())
 
 
 if __name__ == "__main__":

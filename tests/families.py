@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from sparknlp_ft.config import Config, TextConfig
-from sparknlp_ft.snapshot.encode import EncodePlan, encode_files
+from sparknlp_ft.scoring.teacher import teach
+from sparknlp_ft.snapshot.encode import EncodePlan, Teacher, encode_files
 from sparknlp_ft.snapshot.manifest import Manifest, SnapshotFile, Split
 from sparknlp_ft.tasks import Statistics
 from sparknlp_ft.text.encoder import TextEncoder
@@ -83,10 +86,18 @@ def _answered(words: list[str], rng: np.random.Generator) -> tuple[str, str]:
 
 
 def family_job(
-    tmp_path: Path, family: str, *, arch: str = "bert", rows: int = 96, lanes: int = 4, text: dict[str, Any] | None = None, **train: Any
+    tmp_path: Path,
+    family: str,
+    *,
+    arch: str = "bert",
+    rows: int = 96,
+    lanes: int = 4,
+    layers: int = 2,
+    text: dict[str, Any] | None = None,
+    **train: Any,
 ) -> TrainJob:
     """A training job of a family on a tiny model, its snapshot written by ``encode_files``; no dropout."""
-    base = tiny_model_dir(tmp_path, "t5" if family == "summarization" else arch)
+    base = tiny_model_dir(tmp_path, "t5" if family == "summarization" else arch, layers=layers)
     manifest = _snapshot(tmp_path / "snapshot", family, base, rows, lanes=lanes)
     config = Config.model_validate(
         {
@@ -107,16 +118,32 @@ def family_job(
         }
     )
     # A base with a head: ranks that are threads share torch's generator, and so could not draw the same one.
-    with_head = base if family == "summarization" else tiny_trained_dir(tmp_path, family, LABELS[family], arch=arch)
+    with_head = base if family == "summarization" else tiny_trained_dir(tmp_path, family, LABELS[family], arch=arch, layers=layers)
     return TrainJob(str(tmp_path / "run"), manifest.path, str(with_head), config.model_dump(mode="json"))
 
 
-def _snapshot(folder: Path, family: str, base: Path, rows: int, *, lanes: int) -> Manifest:
+def student_job(
+    tmp_path: Path, family: str, teacher: Path, *, rows: int = 96, distil: dict[str, Any] | None = None, **train: Any
+) -> TrainJob:
+    """A job that teaches a student of a family by a teacher that was trained here; every second row of train has no target."""
+    lesson = partial(teach, find=partial(str, teacher), digest=str(teacher), precision="float32")
+    taught = Teacher("teacher", "digest", LABELS[family], ("text",), max(1, len(LABELS[family])), lesson)
+    manifest = _snapshot(tmp_path / "taught", family, teacher, rows, teacher=taught)
+    job = family_job(tmp_path, family, **train)
+    config = {**job.config, "model": {"dropout": 0.0, "tuning": "distil", "distil": distil or {}}}
+    return replace(job, run_dir=str(tmp_path / "student"), base_dir=str(teacher), manifest_path=manifest.path, config=config)
+
+
+def _snapshot(folder: Path, family: str, base: Path, rows: int, *, lanes: int = 4, teacher: Teacher | None = None) -> Manifest:
     encoder = TextEncoder.load(base, TextConfig(max_length=24))
-    splits = {"train": rows_of(family, rows, seed=1), "validation": rows_of(family, max(8, rows // 4), seed=2)}
+    splits: dict[str, list[tuple[str, str | None, str | None]]] = {
+        "train": [*rows_of(family, rows, seed=1)], "validation": [*rows_of(family, max(8, rows // 4), seed=2)]
+    }  # fmt: skip
+    if teacher is not None:
+        splits["train"] = [(text, pair, target if i % 2 else None) for i, (text, pair, target) in enumerate(splits["train"])]
     files = [(split, lane) for split in splits for lane in range(lanes)]
     paths = tuple(f"split={split}/lane={lane}/part" for split, lane in files)
-    plan = EncodePlan(str(folder), paths, family, LABELS[family], "none")
+    plan = EncodePlan(str(folder), paths, family, LABELS[family], "none", teacher)
     columns: list[list[Any]] = [[], [], [], [], []]
     for number, (split, lane) in enumerate(files):
         for i, row in enumerate(splits[split]):
@@ -132,11 +159,12 @@ def _snapshot(folder: Path, family: str, base: Path, rows: int, *, lanes: int) -
     labels = LABELS[family]
     statistics = Statistics(rows, COUNTS.get(family, dict.fromkeys(labels, 1)))
     if family == "regression":
-        values = [float(row[2]) for row in splits["train"]]
+        values = [float(row[2]) for row in splits["train"] if row[2] is not None]
         statistics = Statistics(rows, mean=float(np.mean(values)), deviation=float(np.std(values)))
     manifest = Manifest(
         path=str(folder), table="test", table_id="0", version=0, task=family, tokenizer="none",
         has_pair=family == "question_answering", labels=labels, statistics=statistics, splits=written,
+        lessons=0 if teacher is None else teacher.values,
     )  # fmt: skip
     manifest.save()
     return manifest

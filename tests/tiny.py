@@ -20,25 +20,28 @@ WORDS = tuple(_VOCABULARY.split())
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def tiny_model_dir(tmp_path: Path, arch: str = "bert", *, seed: int = 0) -> Path:
-    """Write a 2-layer random base model (hidden 32) with a tokenizer of its family's template; returns its folder.
+def tiny_model_dir(tmp_path: Path, arch: str = "bert", *, seed: int = 0, layers: int = 2) -> Path:
+    """Write a random base model (hidden 32) with a tokenizer of its family's template; returns its folder.
 
     Args:
         tmp_path: Folder to write into.
         arch: One of ``ARCHITECTURES``.
         seed: Seed of the weights.
+        layers: How many it has.
     """
     folder = Path(tmp_path) / f"tiny-{arch}"
     vocabulary = _write_tokenizer(folder, arch)
-    network = _build(arch, len(vocabulary), seed)
+    network = _build(arch, len(vocabulary), seed, layers)
     with quiet_transformers():
         network.save_pretrained(folder)
     return folder
 
 
-def tiny_classifier_dir(tmp_path: Path, labels: tuple[str, ...] = ("bad", "good", "ugly"), *, arch: str = "bert", seed: int = 0) -> Path:
+def tiny_classifier_dir(
+    tmp_path: Path, labels: tuple[str, ...] = ("bad", "good", "ugly"), *, arch: str = "bert", seed: int = 0, layers: int = 2
+) -> Path:
     """Write a classifier on the tiny base, as training would leave it (random weights, large head so labels vary)."""
-    return tiny_trained_dir(tmp_path, "classification", labels, arch=arch, seed=seed)
+    return tiny_trained_dir(tmp_path, "classification", labels, arch=arch, seed=seed, layers=layers)
 
 
 def tiny_trained_dir(
@@ -49,6 +52,7 @@ def tiny_trained_dir(
     arch: str = "bert",
     seed: int = 0,
     max_length: int = 64,
+    layers: int = 2,
     **settings: object,
 ) -> Path:
     """Write a model of any task on a tiny base, as training would leave it.
@@ -60,6 +64,7 @@ def tiny_trained_dir(
         arch: As in ``tiny_model_dir``.
         seed: Seed of the weights.
         max_length: Tokens of a window.
+        layers: How many the network has.
         settings: What the task would have settled in training.
     """
     import torch
@@ -69,7 +74,7 @@ def tiny_trained_dir(
     from sparknlp_ft.models.meta import new_meta
     from sparknlp_ft.tasks import get_task
 
-    base, task = tiny_model_dir(tmp_path, arch, seed=seed), get_task(task_name)
+    base, task = tiny_model_dir(tmp_path, arch, seed=seed, layers=layers), get_task(task_name)
     torch.manual_seed(seed)
     network = build_network(base, task, labels)
     for name in ("classifier", "qa_outputs"):
@@ -143,20 +148,26 @@ def _write_tokenizer(folder: Path, arch: str) -> list[str]:
     return vocabulary
 
 
-def _build(arch: str, vocabulary: int, seed: int):
+def _build(arch: str, vocabulary: int, seed: int, layers: int):
     import torch
     import transformers as hf
 
     torch.manual_seed(seed)
     if arch == "distilbert":
-        sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": 130}
+        sizes = {"dim": 32, "n_layers": layers, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": 130}
         return hf.DistilBertModel(hf.DistilBertConfig(vocab_size=vocabulary, **sizes))
     if arch == "t5":
-        sizes = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2}
+        sizes = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": layers, "num_heads": 2}
         return hf.T5ForConditionalGeneration(
             hf.T5Config(vocab_size=vocabulary, pad_token_id=0, eos_token_id=3, decoder_start_token_id=0, **sizes)
         )
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 130}
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 130,
+    }
     marks = {"vocab_size": vocabulary, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
     classes = {
         "bert": (hf.BertModel, hf.BertConfig, {}),

@@ -18,15 +18,20 @@ def rate(way: Mapping[str, Any]) -> float:
     return statistics.median(run["rows"] / run["seconds"] for run in way["runs"])
 
 
+def fastest(ways: Mapping[str, Any]) -> str:
+    """Return the engine that ``auto`` takes: the fastest of those that decide as float32."""
+    allowed = {name: way for name, way in ways.items() if "_" in name and name.split("_")[0] in ("torch", "openvino", "onnx")}
+    allowed = {name: way for name, way in allowed.items() if "float32" in name or (way["equal"] or 0) >= 0.995}
+    return max(allowed, key=lambda name: rate(allowed[name]))
+
+
 def ratios(found: Mapping[str, Any]) -> dict[str, float | None]:
     """Return the figures that are held against what was promised; None for what was not measured."""
     result: dict[str, float | None] = dict.fromkeys(RATIOS)
     engines = found.get("engines", {}).get("mixed", {})
     if "torch_float32" in engines:
-        allowed = {name: way for name, way in engines.items() if "_" in name and name.split("_")[0] in ("torch", "openvino", "onnx")}
-        allowed = {name: way for name, way in allowed.items() if "float32" in name or way["equal"] >= 0.995}
-        best = max(allowed, key=lambda name: rate(allowed[name]))
-        result |= {"auto_to_float32": rate(allowed[best]) / rate(engines["torch_float32"]), "auto_agreement": allowed[best]["equal"]}
+        best = engines[fastest(engines)]
+        result |= {"auto_to_float32": rate(best) / rate(engines["torch_float32"]), "auto_agreement": best["equal"]}
     jobs = found.get("jobs", {})
     pipelines = [rate(jobs[name]) for name in ("pipeline_1", "pipeline_32") if name in jobs]
     if "ours_auto" in jobs and pipelines:
@@ -40,6 +45,11 @@ def ratios(found: Mapping[str, Any]) -> dict[str, float | None]:
         for name in ("unchanged", "one_permille"):
             if name in table:
                 result[f"rerun_{name}"] = table[name] / table["first"]
+    if (taught := found.get("student")) and "agreement" in taught:
+        result["student_to_auto"] = rate(taught["student"][fastest(taught["student"])]) / rate(
+            taught["teacher"][fastest(taught["teacher"])]
+        )
+        result["student_agreement"] = taught["agreement"]
     if cold := found.get("cold"):
         result["cold_seconds_100_rows"] = statistics.median(cold)
     return result
@@ -66,6 +76,7 @@ def section(found: Mapping[str, Any]) -> str:
         ),
         _table("Whole jobs, Delta in, Delta out", found.get("jobs"), "ours_float32"),
         _table("Whole jobs, by the share in percent of rows whose text another row has", found.get("equal"), "0"),
+        _student(found.get("student")),
         _machinery(found.get("machinery")),
         _reruns(found.get("table")),
         f"100 rows, cold, by the command line: {_shown(statistics.median(found['cold']))} s." if found.get("cold") else "",
@@ -90,6 +101,16 @@ def _table(title: str, ways: Mapping[str, Any] | None, first: str) -> str:
         count = f"{way['runs'][0]['rows']:.0f}, {len(rates)}"
         rows.append(f"| {name} | {rate(way):.1f} | {min(rates):.1f}–{max(rates):.1f} | {beside} | {equal} | {count} |")
     return "\n".join(rows)
+
+
+def _student(found: Mapping[str, Any] | None) -> str:
+    if not found or "agreement" not in found:
+        return ""
+    ways = {f"{who} {name}": way for who in ("teacher", "student") for name, way in found[who].items()}
+    table = _table("A student beside its teacher, each beside its own float32", ways, "teacher torch_float32")
+    taught = found.get("taught") or {}
+    how = f" after {taught['epochs']} epochs of {taught['rows']:,} texts, {taught['labelled']:,} of them labelled" if taught else ""
+    return f"{table}\n\nThe student decides {found['agreement']:.2%} of texts it was not shown as its teacher does{how}."
 
 
 def _peaks(found: Mapping[str, float] | None) -> str:

@@ -22,7 +22,7 @@ def fingerprint(values: object, *, length: int = 12) -> str:
 
 def of_training(config: Config, snapshot: str) -> dict[str, Any]:
     """Return what decides a trained model: its settings, and the snapshot, by the name that tells its content."""
-    return config.model_settings() | {"snapshot": snapshot}
+    return _model(config) | {"snapshot": snapshot}
 
 
 def of_measurement(config: Config, table: tuple[str, int], *more: object) -> list[object]:
@@ -33,12 +33,12 @@ def of_measurement(config: Config, table: tuple[str, int], *more: object) -> lis
         table: Id and version of the table.
         more: What else does: the name of a candidate, where its run is kept.
     """
-    return [*more, config.model_settings(), _data(config), config.score.model_dump(mode="json"), *table]
+    return [*more, _model(config), _data(config), config.score.model_dump(mode="json"), *table]
 
 
 def of_search(config: Config, table: tuple[str, int], measure: str) -> list[object]:
     """Return what decides the trials of a search."""
-    return [config.model_settings(), _data(config), config.compare.search, *table, measure]
+    return [_model(config), _data(config), config.compare.search, *table, measure]
 
 
 def of_snapshot(config: Config, table: tuple[str, int], **more: object) -> dict[str, object]:
@@ -52,6 +52,14 @@ def of_snapshot(config: Config, table: tuple[str, int], **more: object) -> dict[
     data = config.data
     splits = (data.train_split, data.validation_split, data.test_split, data.validation_fraction)
     return {"table": table, "task": data.task, "splits": splits, "lanes": config.train.lanes, **_cures(config), **more}
+
+
+def _model(config: Config) -> dict[str, Any]:
+    """The settings of a model; those of a student only where there is one, so that what was made before keeps its name."""
+    sections = config.model_settings()
+    model = sections["model"]
+    kept = {name: value for name, value in model.items() if name != "distil" or config.model.tuning == "distil"}
+    return sections | {"model": kept}
 
 
 def _data(config: Config) -> dict[str, Any]:

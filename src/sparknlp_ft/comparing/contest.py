@@ -18,17 +18,21 @@ from sparknlp_ft.identity import fingerprint, of_measurement
 from sparknlp_ft.progress import log, step
 from sparknlp_ft.reports.leaderboard import MODEL, Entry, ranked
 from sparknlp_ft.snapshot.manifest import Manifest
-from sparknlp_ft.steps.base_model import pin_base
+from sparknlp_ft.steps.base_model import address_of_base, at_base, is_taught, pin_base
 from sparknlp_ft.steps.evaluation import Evaluation, evaluate_rows, split_rows
 from sparknlp_ft.steps.fine_tuning import close_run, fine_tune, log_result, prepare, size_of
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.steps.lineage import lineage
+from sparknlp_ft.steps.teaching import student_agreement
 from sparknlp_ft.tables.contracts import SPLIT, TEST, VALIDATION
 from sparknlp_ft.tables.delta import files_present
 from sparknlp_ft.tables.session import slots
 from sparknlp_ft.tracking.store import ModelRef, Run, make_child, start_run
 from sparknlp_ft.training.job import TrainResult
 from sparknlp_ft.training.run_folder import RunFolder, Runs
+
+#: What the share of validation rows is called that a student decides as its teacher does, among the metrics of these rows.
+AGREEMENT = "student_agreement"
 
 
 @dataclass(frozen=True)
@@ -123,10 +127,10 @@ class Contest:
 
     def _pinned(self, config: Config) -> Config:
         """Return the configuration with its base model as one version, the same throughout the comparison."""
-        key = (config.model.base, config.model.revision)
+        key = (address_of_base(config), config.model.revision)
         if key not in self._bases:
-            self._bases[key] = pin_base(config, self.job.store)[0].model.base
-        return config.model_copy(update={"model": config.model.model_copy(update={"base": self._bases[key]})})
+            self._bases[key] = address_of_base(pin_base(config, self.job.store)[0])
+        return at_base(config, self._bases[key])
 
     def _measured_before(self, candidate: Candidate) -> Trained | None:
         """Return what a comparison that was cut off measured of a candidate; None if it did not, or its run is gone."""
@@ -169,10 +173,11 @@ class Contest:
             model = log_result(run, result)
         parameters, size = size_of(result)
         validation, test, speed = self._scored(candidate.config, model, has_test=TEST in manifest.splits)
+        alike, note = self._like_teacher(candidate.config, model)
         entry = Entry(
             candidate.name,
             MODEL,
-            validation.metrics,
+            validation.metrics | alike,
             test.metrics if test else {},
             parameters=parameters,
             trained_share=result.trained_share,
@@ -182,6 +187,7 @@ class Contest:
             scoring_rows_per_second=speed,
             settings=_settings(candidate.config),
             run_id=run.run_id,
+            note=note,
         )
         log_entry(run, entry)
         return Trained(candidate, entry, model, manifest)
@@ -199,6 +205,15 @@ class Contest:
             results = [evaluate_rows(job, model, splits[split], title=f"{split} rows") for split in passes]
         speed = max((one.rows + one.unlabelled) / max(one.seconds, 1e-9) for one in results)
         return results[0], results[1] if passes[1] == TEST else None, speed
+
+    def _like_teacher(self, config: Config, model: ModelRef) -> tuple[dict[str, float], str]:
+        """Return how far a student decides as its teacher does, as a metric of validation rows and in words; nothing of other models."""
+        if not is_taught(config):
+            return {}, ""
+        rows = split_rows(self.job)
+        folder = pin_base(config, self.job.store)[1]
+        share = student_agreement(self.job.using(config), model, folder, rows.where(rows[SPLIT] == VALIDATION))
+        return {AGREEMENT: share}, f"decides {share:.2%} of the validation rows as its teacher {address_of_base(config)} does"
 
 
 def log_entry(run: Run, entry: Entry) -> None:

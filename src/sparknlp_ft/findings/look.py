@@ -30,7 +30,7 @@ LENGTH_RATIO, LENGTH_SURE = 1.5, 4.0
 CUT_SHARES = (0.01, 0.1)
 
 
-def look_through(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> list[Finding]:
+def look_through(df: DataFrame, roles: Roles, data: DataConfig, task: Task, *, taught: bool = False) -> list[Finding]:
     """Return what is found, the worst first; nothing is raised.
 
     Args:
@@ -38,9 +38,11 @@ def look_through(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> l
         roles: Columns by role.
         data: Names of splits.
         task: The task.
+        taught: Whether a teacher says what is to be learnt of rows of train, which then need no target.
     """
     census = take_census(df, roles, data, task)
-    found = [*_missing(census.without_text, "text", census), *_missing(census.without_target, task.target_role, census)]
+    missing = {split: tally for split, tally in census.without_target.items() if not (taught and split == TRAIN)}
+    found = [*_missing(census.without_text, "text", census), *_missing(missing, task.target_role, census)]
     if task.target_kind in LABELLED and roles.target is not None:
         found += label_findings(census, single=task.target_kind == "label")
     overlap = find_equal(df, roles, data, task, rows=census.total)

@@ -5,6 +5,7 @@ Nothing is loaded here, and neither torch nor transformers is needed: it costs m
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -149,6 +150,15 @@ def check_safetensors(file: Path) -> None:
         raise ModelError(_damaged(file, f"its header cannot be read: {error}")) from error
     if (expected := 8 + length + max(ends, default=0)) != size:
         raise ModelError(_damaged(file, f"it has {size} bytes, and its header speaks of {expected}"))
+
+
+def content_digest(folder: Path) -> str:
+    """Return a hash of what a saved model is: weights, configuration and description, wherever the folder lies."""
+    digest = hashlib.sha256()
+    for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
+        with file.open("rb") as stream:
+            digest.update(file.name.encode() + b"\0" + hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
 
 
 def read_object(file: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which weights are trained: all, the head alone, or low-rank adapters (peft) beside the head."""
+"""Which weights are trained: all, the head alone, low-rank adapters (peft) beside the head, or those of a student with fewer layers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparknlp_ft.config import ModelConfig
 from sparknlp_ft.errors import ConfigError, ModelError
+from sparknlp_ft.models.student import with_fewer_layers
 
 if TYPE_CHECKING:
     import torch
@@ -15,20 +16,22 @@ ADAPTERS = "adapters"
 
 
 def tune(network: Any, config: ModelConfig, *, seed: int) -> Any:
-    """Freeze what is not trained; with adapters, return the network that holds them.
+    """Freeze what is not trained; with adapters, return the network that holds them; of a teacher's network make a student.
 
     Args:
         network: What ``build_network`` made.
-        config: ``tuning`` and ``lora``.
+        config: ``tuning``, ``lora`` and ``distil``.
         seed: The adapters' first weights are drawn from it.
 
     Raises:
-        ConfigError: The named layers do not exist.
+        ConfigError: The named layers do not exist, or leave nothing to train.
         ModelError: The network has no part that is the encoder, so that its head cannot be told.
     """
     if config.tuning == "full":
         return network
     base = base_of(network)
+    if config.tuning == "distil":
+        return with_fewer_layers(network, base, config.distil.layers)
     if config.tuning == "frozen":
         if _writes(network):
             raise ConfigError(

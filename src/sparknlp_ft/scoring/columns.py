@@ -7,7 +7,7 @@ these functions are given.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from sparknlp_ft.scoring import ddl
 from sparknlp_ft.scoring.engine import Engine
 from sparknlp_ft.scoring.processing import Processed
-from sparknlp_ft.scoring.rows import MENDED, OK, STATUS_FIELDS, judge
+from sparknlp_ft.scoring.rows import MENDED, OK, STATUS_FIELDS, Asked, ask, judge, made_ready
 
 #: What a worker holds: an engine, with the user's functions around it if the model has any.
 Model = Engine | Processed
@@ -51,7 +51,46 @@ def output_of(fields: str, most_scores: int | None) -> Output:
 SCORES = "scores"
 
 
-def score_structs(model: Model, texts: Sequence[pa.Array], rows: pa.Array, mended: pa.Array, output: Output) -> pa.StructArray:
+@dataclass(frozen=True)
+class Inputs:
+    """What is to be scored of rows.
+
+    Attributes:
+        texts: A column of texts per text role: of rows with equal texts one, unless windows are drawn for each row.
+        rows: Hash of each row's key, where they are.
+        codes: Which of these each row has, int64 [rows]; None: each has its own.
+        asked: The same texts, tokenised, if that was done beforehand.
+    """
+
+    texts: list[list[str | None]]
+    rows: list[int] | None
+    codes: np.ndarray | None
+    asked: Asked | None = None
+
+
+def inputs_of(model: Model, texts: Sequence[pa.Array], rows: pa.Array, *, ready: bool = False) -> Inputs:
+    """Return what is to be scored of rows.
+
+    Args:
+        model: The model.
+        texts: One array of strings per text role; NULL where there is none.
+        rows: Hash of each row's key.
+        ready: Whether to tokenise them now; a thread may do that while the model computes.
+    """
+    if _by_text_alone(model):
+        first, codes = distinct(texts)
+        equal = len(first) < len(codes)
+        found = Inputs([text.take(pa.array(first)).to_pylist() for text in texts], None, codes if equal else None)
+    else:
+        found = Inputs([text.to_pylist() for text in texts], rows.to_pylist(), None)
+    if not ready or isinstance(model, Processed):
+        return found
+    return replace(found, asked=made_ready(model, ask(found.texts, rows=found.rows)))
+
+
+def score_structs(
+    model: Model, texts: Sequence[pa.Array], rows: pa.Array, mended: pa.Array, output: Output, inputs: Inputs | None = None
+) -> pa.StructArray:
     """Score rows; of rows with equal texts one is scored for all, unless windows are drawn for each row.
 
     Args:
@@ -60,17 +99,16 @@ def score_structs(model: Model, texts: Sequence[pa.Array], rows: pa.Array, mende
         rows: Hash of each row's key.
         mended: Whether the row's text was mended before.
         output: What is written.
+        inputs: What ``inputs_of`` returned of these, if it was called beforehand.
 
     Returns:
         A struct per row with the prediction columns, ``status``, ``error`` and ``truncated``; NULL predictions where
         the status is not 'ok'.
     """
-    if _by_text_alone(model):
-        first, codes = distinct(texts)
-        found = _scored(model, [text.take(pa.array(first)).to_pylist() for text in texts], None, output)
-        found = {name: values.take(pa.array(codes)) for name, values in found.items()} if len(first) < len(codes) else found
-    else:
-        found = _scored(model, [text.to_pylist() for text in texts], rows.to_pylist(), output)
+    given = inputs or inputs_of(model, texts, rows)
+    found = _scored(model, given, output)
+    if given.codes is not None:
+        found = {name: values.take(pa.array(given.codes)) for name, values in found.items()}
     noted = pc.and_(mended, pc.equal(found["status"], OK))
     found["error"] = pc.if_else(noted, pa.scalar(MENDED, pa.string()), found["error"])
     return pa.StructArray.from_arrays(list(found.values()), names=list(found))
@@ -107,17 +145,17 @@ def _by_text_alone(model: Model) -> bool:
     return engine.setup.encoder is None or not engine.setup.encoder.window.random
 
 
-def _scored(model: Model, texts: Sequence[list[str | None]], rows: Sequence[int] | None, output: Output) -> dict[str, pa.Array]:
+def _scored(model: Model, given: Inputs, output: Output) -> dict[str, pa.Array]:
     if isinstance(model, Processed):
-        frame = model.score(texts, rows=rows)
+        frame = model.score(given.texts, rows=given.rows)
         return {name: to_arrow(frame[name].tolist(), kind) for name, kind in ddl.fields(output.schema)}
-    judged = judge(model, texts, rows=rows)
+    judged = judge(model, given.asked or ask(given.texts, rows=given.rows))
     found = judged.arrays(output.most_scores) if len(judged.good) else {}
     if found is None:
         frame = judged.frame()
         predictions = {name: to_arrow(frame[name].tolist(), kind) for name, kind in ddl.fields(output.fields)}
     else:
-        predictions = {name: _placed(found.get(name), judged.good, len(texts[0]), kind) for name, kind in ddl.fields(output.fields)}
+        predictions = {name: _placed(found.get(name), judged.good, len(given.texts[0]), kind) for name, kind in ddl.fields(output.fields)}
     status: Mapping[str, np.ndarray] = {"status": judged.status, "error": judged.error, "truncated": judged.truncated}
     return predictions | {name: pa.array(status[name], arrow_type(kind)) for name, kind in ddl.fields(STATUS_FIELDS)}
 

@@ -245,7 +245,7 @@ def merge_statement(target: str, source: str, columns: Sequence[str], merging: M
     same = " AND ".join(f"t.{quoted(key)} <=> s.{quoted(key)}" for key in merging.keys)
     head = f"MERGE WITH SCHEMA EVOLUTION INTO {target} AS t USING {quoted(source)} AS s ON {same}"
     if merging.in_place:
-        values = ", ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in columns if name not in merging.keys)
+        values = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in columns if name not in merging.keys)
         return f"{head} WHEN MATCHED THEN UPDATE SET {values}"
     status = quoted(f"{merging.prefix}status")
     gone = f"s.{status} = '{DELETED}'"

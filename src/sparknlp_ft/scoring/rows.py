@@ -6,13 +6,14 @@ Pure pandas and numpy; the UDF (``udf``) and the MLflow model (``tracking.pyfunc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from sparknlp_ft.scoring.engine import Engine, Scored
+from sparknlp_ft.scoring.engines.protocol import ReadsAhead, Ready
 from sparknlp_ft.scoring.faults import Doubt
 from sparknlp_ft.scoring.halving import by_halves, spread
 from sparknlp_ft.tasks import Rows
@@ -34,6 +35,25 @@ ERROR_CHARS = 300
 PROBE = "a text"
 
 MENDED = "bytes that are not valid UTF-8 were replaced"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Rows, and those of them that an engine is asked.
+
+    Attributes:
+        size: How many rows there are.
+        numbers: Numbers of those that have all their texts, in order.
+        columns: Their texts, a column per text role.
+        seeds: Hash of each one's key; None: no row has one.
+        ready: Their texts as the engine computes on them, if that was made beforehand.
+    """
+
+    size: int
+    numbers: np.ndarray
+    columns: list[list[str]]
+    seeds: list[int] | None = None
+    ready: Ready | None = None
 
 
 @dataclass(frozen=True)
@@ -84,22 +104,40 @@ def score_rows(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: S
     Raises:
         MachineFault: The rows are not at fault for what went wrong.
     """
-    return judge(engine, texts, rows=rows).frame()
+    return judge(engine, ask(texts, rows=rows)).frame()
 
 
-def judge(engine: Engine, texts: Sequence[Sequence[str | None]], *, rows: Sequence[int] | None = None) -> Judged:
-    """Run rows through the engine, and find those that are empty or at fault; arguments as ``score_rows`` takes them."""
+def ask(texts: Sequence[Sequence[str | None]], *, rows: Sequence[int] | None = None) -> Asked:
+    """Find the rows that have all their texts; arguments as ``score_rows`` takes them."""
     # NULL and blank are seen here; a text of which the tokenizer keeps nothing (control characters, say) by its tokens.
     present = np.logical_and.reduce([present_texts(column) for column in texts])
     numbers = np.flatnonzero(present)
-    columns = [_take(column, numbers) for column in texts]
-    seeds = None if rows is None else _take(rows, numbers)
-    parts, errors = _guarded(engine, columns, seeds)
+    return Asked(len(present), numbers, [_take(column, numbers) for column in texts], None if rows is None else _take(rows, numbers))
+
+
+def made_ready(engine: Engine, asked: Asked) -> Asked:
+    """Return the rows with their texts tokenised, if the engine can do that beforehand."""
+    if not len(asked.numbers) or not isinstance(engine, ReadsAhead):
+        return asked
+    try:
+        return replace(asked, ready=engine.ready(asked.columns[0], *asked.columns[1:], rows=asked.seeds))
+    except Exception:  # Whichever row it is: it is found, and marked, when the rows are scored.
+        return asked
+
+
+def judge(engine: Engine, asked: Asked) -> Judged:
+    """Run rows through the engine, and find those that are empty or at fault.
+
+    Raises:
+        MachineFault: The rows are not at fault for what went wrong.
+    """
+    numbers, columns = asked.numbers, asked.columns
+    parts, errors = _guarded(engine, asked)
     failed = np.asarray([error is not None for error in errors], dtype=bool)
     tokens = _joined([part.tokens for part in parts])
     good = ~failed & (tokens > 0)
 
-    size = len(present)
+    size = asked.size
     status = np.full(size, EMPTY, dtype=object)
     status[numbers[good]] = OK
     status[numbers[failed]] = ERROR
@@ -122,7 +160,7 @@ def _take(values: Sequence, numbers: np.ndarray) -> list:
     return [values[i] for i in numbers]
 
 
-def _guarded(engine: Engine, columns: list[list[str]], seeds: list[int] | None) -> tuple[list[Scored], list[str | None]]:
+def _guarded(engine: Engine, asked: Asked) -> tuple[list[Scored], list[str | None]]:
     """Return results of all rows and each row's error.
 
     A row at fault has a part of its own, whose ``results`` is an object array that holds None.
@@ -130,11 +168,15 @@ def _guarded(engine: Engine, columns: list[list[str]], seeds: list[int] | None) 
     Raises:
         MachineFault: No row is: the machine fails, or the model on it.
     """
+    columns, seeds, ready = asked.columns, asked.seeds, asked.ready
     good = [[PROBE] for _ in columns]
 
     def attempt(rows: slice) -> tuple[Scored, str | None]:
         texts = [column[rows] for column in columns]
-        scored = engine.predict(texts[0], *texts[1:], rows=seeds and seeds[rows])
+        if ready is not None and isinstance(engine, ReadsAhead) and len(texts[0]) == len(columns[0]):
+            scored = engine.compute(ready)
+        else:
+            scored = engine.predict(texts[0], *texts[1:], rows=seeds and seeds[rows])
         if len(scored.results) != len(texts[0]):
             raise RuntimeError(f"the engine returned {len(scored.results)} rows for {len(texts[0])} texts")
         good[:] = [column[:1] for column in texts]

@@ -6,15 +6,17 @@ is kept in this module, which Spark's workers import: a global of a notebook or 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sparknlp_ft.scoring.columns import Model, Output, score_structs
+from sparknlp_ft.scoring.columns import Inputs, Model, Output, inputs_of, score_structs
 from sparknlp_ft.scoring.placement import gpu_of_process
 
 if TYPE_CHECKING:
@@ -59,14 +61,40 @@ def scoring_udf(loader: Loader, key: str, output: Output) -> Callable[..., Colum
 
 
 def score_arrays(batches: Iterator[tuple[pa.Array, ...]], loader: Loader, key: str, output: Output) -> Iterator[pa.StructArray]:
-    """Score Arrow batches in windows of many; yields one array of structs per batch, rows in order."""
-    for window in windows(batches):
-        engine = engine_of(loader, key)
-        rows, mended, *texts = (pa.concat_arrays(parts) for parts in zip(*window, strict=True))
-        result = score_structs(engine, texts, rows, mended, output)
-        ends = np.cumsum([len(batch[0]) for batch in window])
-        for start, end in zip([0, *ends[:-1]], ends, strict=True):
-            yield result[start:end]
+    """Score Arrow batches in windows of many; yields one array of structs per batch, rows in order.
+
+    While the model computes on one window, a thread reads the next and tokenises it, which needs neither the device nor the GIL.
+    """
+    gathered = windows(batches)
+    # What goes wrong in the thread is raised where its window would have come; the thread has ended when this generator has.
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+        ahead = reader.submit(_next, gathered, None)
+        while (window := ahead.result()) is not None:
+            engine = engine_of(loader, key)
+            ahead = reader.submit(_next, gathered, engine)
+            result = score_structs(engine, window.texts, window.rows, window.mended, output, window.inputs)
+            for start, end in itertools.pairwise(window.ends):
+                yield result[start:end]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows that are scored together: columns of Arrow batches in one, and where each batch ends, from 0."""
+
+    rows: pa.Array
+    mended: pa.Array
+    texts: list[pa.Array]
+    ends: list[int]
+    inputs: Inputs | None
+
+
+def _next(gathered: Iterator[list[tuple[pa.Array, ...]]], engine: Model | None) -> Window | None:
+    """Read the next window, and make it ready for the engine, if that is known by now; None at the end."""
+    if (parts := next(gathered, None)) is None:
+        return None
+    rows, mended, *texts = (pa.concat_arrays(column) for column in zip(*parts, strict=True))
+    inputs = None if engine is None else inputs_of(engine, texts, rows, ready=True)
+    return Window(rows, mended, texts, [0, *itertools.accumulate(len(batch[0]) for batch in parts)], inputs)
 
 
 def score_batches(batches: Iterator[tuple[pd.Series, ...]], loader: Loader, key: str, output: Output) -> Iterator[pd.DataFrame]:

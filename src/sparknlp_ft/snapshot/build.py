@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,10 @@ from pyspark.sql import functions as F
 
 from sparknlp_ft import identity
 from sparknlp_ft.config import Config
-from sparknlp_ft.errors import LaunchError
+from sparknlp_ft.errors import LaunchError, ModelError, shown
 from sparknlp_ft.progress import log
 from sparknlp_ft.sessions import hold
-from sparknlp_ft.snapshot.encode import EncodePlan, encode_files, tokenizer_files, tokenizing_encoder
+from sparknlp_ft.snapshot.encode import EncodePlan, Teacher, encode_files, tokenizer_files, tokenizing_encoder
 from sparknlp_ft.snapshot.manifest import FILE_NAME, FORMAT, Manifest, SnapshotFile, Split
 from sparknlp_ft.storage import Folder, is_url
 from sparknlp_ft.tables import contracts
@@ -54,7 +54,9 @@ _CONTENT = 5
 _DAY = 86_400
 
 
-def build_snapshot(spark: SparkSession, pinned: Pinned, config: Config, task: Task, model_dir: str | Path) -> Manifest:
+def build_snapshot(
+    spark: SparkSession, pinned: Pinned, config: Config, task: Task, model_dir: str | Path, teacher: Teacher | None = None
+) -> Manifest:
     """Return the snapshot of a table version, building it if there is none yet.
 
     Args:
@@ -63,14 +65,18 @@ def build_snapshot(spark: SparkSession, pinned: Pinned, config: Config, task: Ta
         config: ``data`` and ``train.lanes`` count; seeds, windows and lengths apply later and do not.
         task: The task family.
         model_dir: Folder with the tokenizer.
+        teacher: Says something of each row of train, which then needs no target.
 
     Raises:
         DataError: The table does not keep the contract; nothing is written then.
+        ModelError: The teacher reads other texts, or does not know a label of train.
     """
     rows = read(spark, pinned)
     roles = contracts.resolve_roles(rows, config.data, task, need_target=True)
+    if teacher is not None:
+        _check_reads(teacher, roles)
     tokenizer = tokenizer_fingerprint(model_dir)
-    folder = snapshots_folder(config) / _key(pinned, config, roles, tokenizer)
+    folder = snapshots_folder(config) / _key(pinned, config, roles, tokenizer, teacher)
     if (cached := _cached(folder)) is not None:
         log.info("snapshot %s is there already: %s", folder.name, _told(cached.splits))
         return cached
@@ -78,12 +84,14 @@ def build_snapshot(spark: SparkSession, pinned: Pinned, config: Config, task: Ta
     with files_present(pinned), spark_step("checking keys, labels and splits", spark):
         contracts.check_keys(rows, roles)
         df = cured(rows, roles, config.data, task)
-        found = survey(df, roles, config, task)
+        found = survey(df, roles, config, task, unlabelled=teacher is not None)
+        if teacher is not None:
+            found = _with_outputs(found, teacher)
     build = f"build-{uuid.uuid4().hex[:12]}"
     try:
         with files_present(pinned), spark_step(f"tokenising {sum(found.rows.values()):,} rows", spark):
-            plan = _plan(found, config, tokenizer, f"{folder.address}/{build}")
-            splits = _encode(_dealt(df, roles, found, config), plan, found, model_dir)
+            plan = _plan(found, config, tokenizer, f"{folder.address}/{build}", teacher)
+            splits = _encode(_dealt(df, roles, found, config, unlabelled=teacher is not None), plan, found, model_dir)
         manifest = Manifest(
             path=folder.address,
             table=pinned.ref.display,
@@ -96,6 +104,7 @@ def build_snapshot(spark: SparkSession, pinned: Pinned, config: Config, task: Ta
             statistics=found.statistics,
             splits=splits,
             left_out=found.left_out,
+            lessons=0 if teacher is None else teacher.values,
         )
         return _put(manifest, build)
     except BaseException:
@@ -147,11 +156,35 @@ def _files_per_lane(found: Survey, config: Config) -> dict[str, int]:
     return {split: math.ceil(found.rows[split] / lanes / FILE_ROWS) for split in SPLITS if found.rows.get(split)}
 
 
-def _plan(found: Survey, config: Config, tokenizer: str, folder: str) -> _Plan:
+def _with_outputs(found: Survey, teacher: Teacher) -> Survey:
+    """Return the survey with the teacher's labels, which are its student's outputs: more than train's perhaps, and in an order of its own.
+
+    Raises:
+        ModelError: Train has a label that the teacher does not know.
+    """
+    if unknown := sorted(set(found.labels) - set(teacher.labels)):
+        raise ModelError(
+            f"teacher {teacher.name} does not know the label(s) {shown(unknown)} of train, so no student can learn them from it; name a "
+            "model that was trained on this table with model.distil.teacher, or train one first"
+        )
+    return replace(found, labels=teacher.labels)
+
+
+def _check_reads(teacher: Teacher, roles: Roles) -> None:
+    """Refuse a teacher that reads other texts of a row than its student will."""
+    have = tuple(role for role, _ in roles.texts)
+    if have != teacher.text_roles:
+        raise ModelError(
+            f"teacher {teacher.name} reads {', '.join(teacher.text_roles)}, and of this table {', '.join(have)} would be read; "
+            "name another one with model.distil.teacher, or other columns with data.columns"
+        )
+
+
+def _plan(found: Survey, config: Config, tokenizer: str, folder: str, teacher: Teacher | None) -> _Plan:
     lanes = range(config.train.lanes)
     files = [(split, lane, n) for split, each in _files_per_lane(found, config).items() for lane in lanes for n in range(each)]
     paths = tuple(f"split={split}/lane={lane:03d}/part-{n:05d}" for split, lane, n in files)
-    plan = EncodePlan(folder, paths, config.data.task, found.labels, tokenizer)
+    plan = EncodePlan(folder, paths, config.data.task, found.labels, tokenizer, teacher)
     return _Plan(plan, tuple((split, lane) for split, lane, _ in files))
 
 
@@ -172,7 +205,7 @@ def _encode(rows: DataFrame, plan: _Plan, found: Survey, model_dir: str | Path) 
     return result
 
 
-def _dealt(df: DataFrame, roles: Roles, found: Survey, config: Config) -> DataFrame:
+def _dealt(df: DataFrame, roles: Roles, found: Survey, config: Config, *, unlabelled: bool) -> DataFrame:
     """The usable rows, each with the number of the file it belongs to: by split, then lane, then range of the key hash."""
     assert roles.target is not None
     keys = [column(name) for name in roles.key]
@@ -189,7 +222,8 @@ def _dealt(df: DataFrame, roles: Roles, found: Survey, config: Config) -> DataFr
     texts = [contracts.clean_text(column(name)) for _, name in roles.texts]
     label = KINDS[get_task(config.data.task).target_kind].value(df, roles.target)
     pair = texts[1] if len(texts) > 1 else F.lit(None).cast("string")
-    usable = with_split.where(~no_text(roles) & label.isNotNull())
+    enough = label.isNotNull() | (F.col(contracts.SPLIT) == contracts.TRAIN) if unlabelled else label.isNotNull()
+    usable = with_split.where(~no_text(roles) & enough)
     columns = [number.alias("file"), row.alias("row"), texts[0].alias("text"), pair.alias("pair"), label.alias("target")]
     return usable.select(*columns).where(F.col("file").isNotNull())
 
@@ -213,10 +247,11 @@ def _check_counts(splits: Mapping[str, Split], found: Survey) -> None:
             )
 
 
-def _key(pinned: Pinned, config: Config, roles: Roles, tokenizer: str) -> str:
+def _key(pinned: Pinned, config: Config, roles: Roles, tokenizer: str, teacher: Teacher | None) -> str:
     form = (FORMAT, _CONTENT, FILE_ROWS)
     share = contracts.test_share(roles, config.data)
     more = {"format": form, "tokenizer": tokenizer, "roles": asdict(roles), **({"test": share} if share else {})}
+    more |= {} if teacher is None else {"teacher": teacher.digest}
     decides = identity.of_snapshot(config, (pinned.table_id, pinned.version), **more)
     return identity.fingerprint(decides, length=20)
 

@@ -13,7 +13,7 @@ import os
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sparknlp_ft.config import TextConfig
-from sparknlp_ft.snapshot.manifest import SCHEMA
+from sparknlp_ft.snapshot.manifest import SCHEMA, TAUGHT
 from sparknlp_ft.storage import Folder
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.text.encoder import TOKENIZER_FILES, TextEncoder
@@ -41,6 +41,32 @@ class EncodePlan:
     task: str
     labels: tuple[str, ...]
     fingerprint: str
+    teacher: Teacher | None = None
+
+    def teacher_of(self, file: int) -> Teacher | None:
+        """Return who teaches the rows of a file, by its number; None for splits that are not taught."""
+        return self.teacher if self.files[file].startswith(f"split={TAUGHT}/") else None
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A fine-tuned model that says something of each row of train; small, and picklable.
+
+    Attributes:
+        name: What it is called in messages.
+        digest: Tells it from any other by its content.
+        labels: Its label list.
+        text_roles: The texts of a row that it reads, in its order.
+        values: Numbers that it says of a row.
+        teach: Returns them, float32 [rows, values], of a column of texts per text role and the rows' hashes. Runs in a worker.
+    """
+
+    name: str
+    digest: str
+    labels: tuple[str, ...]
+    text_roles: tuple[str, ...]
+    values: int
+    teach: Callable[[Sequence[Sequence[str]], Sequence[int]], np.ndarray]
 
 
 def tokenizer_files(model_dir: str | Path) -> dict[str, bytes]:
@@ -67,7 +93,8 @@ def encode_files(batches: Iterator[pa.RecordBatch], plan: EncodePlan, encoder: T
     """Tokenise and write.
 
     Args:
-        batches: Columns ``file`` int32, ``row`` int64, ``text`` and ``pair`` and ``target`` strings, sorted by file, row.
+        batches: Columns ``file`` int32, ``row`` int64, ``text`` and ``pair`` and ``target`` strings, sorted by file, row. Where
+            there is a teacher, ``target`` is NULL of rows of train that have none.
         plan: Where to, and what the targets mean.
         encoder: Tokenises.
 
@@ -83,7 +110,7 @@ def encode_files(batches: Iterator[pa.RecordBatch], plan: EncodePlan, encoder: T
                 if current is not None:
                     yield current.close()
                 current = _FileWriter(number, Folder(plan.folder), f"{plan.files[number]}-{uuid.uuid4().hex[:12]}.parquet")
-            current.add(_encoded(batch.slice(start, end - start), plan, encoder))
+            current.add(_encoded(batch.slice(start, end - start), plan, encoder, plan.teacher_of(number)))
     if current is not None:
         yield current.close()
 
@@ -113,7 +140,7 @@ def _runs(numbers: np.ndarray) -> list[tuple[int, int]]:
     return list(itertools.pairwise(cuts))
 
 
-def _encoded(batch: pa.RecordBatch, plan: EncodePlan, encoder: TextEncoder) -> pa.Table:
+def _encoded(batch: pa.RecordBatch, plan: EncodePlan, encoder: TextEncoder, teacher: Teacher | None) -> pa.Table:
     _, row, text, pair, target = batch.columns
     task = get_task(plan.task)
     texts = [text.to_pylist(), *([pair.to_pylist()] if pair.null_count < len(pair) else [])]
@@ -123,12 +150,24 @@ def _encoded(batch: pa.RecordBatch, plan: EncodePlan, encoder: TextEncoder) -> p
     else:
         columns = [encoder.tokenize(column) for column in texts]
         tokens = []
-    targets = task.encode_targets(target.to_pylist(), plan.labels, tokens=tokens, texts=texts[-1], encoder=encoder)
+    if teacher is None:
+        targets = task.encode_targets(target.to_pylist(), plan.labels, tokens=tokens, texts=texts[-1], encoder=encoder)
+    else:
+        targets = _taught(target.to_pylist(), teacher.teach(texts, row.to_pylist()), plan, encoder)
     ids, pairs = columns[0], columns[1] if len(columns) > 1 else [_NONE] * len(columns[0])
     lengths = [len(one) + len(other) for one, other in zip(ids, pairs, strict=True)]
     return pa.Table.from_arrays(
         [row.cast(pa.int64()), _packed(ids), _packed(pairs), pa.array(lengths, pa.int32()), pa.array(targets, pa.binary())], schema=SCHEMA
     )
+
+
+def _taught(values: list[str | None], lessons: np.ndarray, plan: EncodePlan, encoder: TextEncoder) -> list[bytes]:
+    """Return targets, those that there are, each with what the teacher says of its row."""
+    task = get_task(plan.task)
+    given = [value for value in values if value is not None]
+    encoded = iter(task.encode_targets(given, plan.labels, tokens=[], texts=[], encoder=encoder))
+    own = [b"" if value is None else next(encoded) for value in values]
+    return [target + lesson.tobytes() for target, lesson in zip(own, np.ascontiguousarray(lessons, dtype="<f4"), strict=True)]
 
 
 _NONE = np.empty(0, dtype=np.int32)

@@ -25,7 +25,8 @@ FILE_NAME = "manifest.json"
 #:   ids     int32 little-endian token ids of the text, without specials, full length
 #:   pair    the same of the second text; empty where the task has none
 #:   length  number of ids in both
-#:   target  as the task encodes it
+#:   target  as the task encodes it; where a teacher has said something of a row, that follows as float32 little-endian, and
+#:           before it there may be nothing: a row without a target
 SCHEMA = pa.schema(
     [
         pa.field("row", pa.int64(), nullable=False),
@@ -36,6 +37,9 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS = tuple(SCHEMA.names)
+
+#: The split that a teacher teaches.
+TAUGHT = "train"
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class Manifest:
     statistics: Statistics  #: of the targets of train
     splits: Mapping[str, Split]  #: "train", "validation" and, if the table has one, "test"
     left_out: Mapping[str, int] = field(default_factory=dict)  #: rows that are in no split, by reason
+    lessons: int = 0  #: how many numbers a teacher says of each row of train; 0: there is no teacher
 
     @property
     def name(self) -> str:
@@ -107,6 +112,17 @@ class Manifest:
         splits = {name: _split(value) for name, value in values.pop("splits").items()}
         statistics = _statistics(values, splits)
         return cls(**{**values, "path": folder.address, "labels": tuple(values["labels"]), "splits": splits, "statistics": statistics})
+
+
+def split_target(packed: bytes, lessons: int) -> tuple[bytes, bytes]:
+    """Return a row's target as the task encoded it, and the bytes of what a teacher says of it.
+
+    Args:
+        packed: Value of the column ``target``.
+        lessons: Numbers a teacher says of a row, ``Manifest.lessons``; 0 of splits that are not taught.
+    """
+    end = len(packed) - 4 * lessons
+    return packed[:end], packed[end:]
 
 
 def _statistics(values: dict[str, Any], splits: Mapping[str, Split]) -> Statistics:

@@ -199,18 +199,23 @@ def check_base(config: Config) -> list[str]:
         ConfigError: The windows do not fit it.
     """
     from sparknlp_ft.models.folder import check_architecture
-    from sparknlp_ft.models.origin import REGISTRY_PREFIX, resolve_base
+    from sparknlp_ft.models.origin import REGISTRY_PREFIX
+    from sparknlp_ft.steps.base_model import address_of_base, find_base, is_taught
+    from sparknlp_ft.steps.teaching import check_student, check_teacher
     from sparknlp_ft.text.encoder import TextEncoder
 
-    base = config.model.base
+    check_student(config)
+    base, setting = address_of_base(config), "teacher" if is_taught(config) else "model.base"
     if base.startswith(REGISTRY_PREFIX):
-        return [f"model.base: {base} (a registered model; not looked up before the job runs)"]
+        return [f"{setting}: {base} (a registered model; not looked up before the job runs)"]
     if not (base.startswith("package:") or Path(base).is_absolute()):
-        return [f"model.base: {base} (a Hub name; not looked up before the job runs)"]
-    folder, task = resolve_base(config.model), get_task(config.data.task)
+        return [f"{setting}: {base} (a Hub name; not looked up before the job runs)"]
+    folder, task = find_base(config), get_task(config.data.task)
     check_architecture(folder, task)
     TextEncoder.load(folder, config.text, default_window=task.default_window)
-    return [f"model.base: {base}, found"]
+    if is_taught(config):
+        check_teacher(config, folder)
+    return [f"{setting}: {base}, found"]
 
 
 def check_metric(config: Config, labels: Sequence[str] = ()) -> None:

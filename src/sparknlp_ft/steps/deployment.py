@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 from sparknlp_ft.config import Config, DataConfig
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.identity import fingerprint, of_model
+from sparknlp_ft.models.inspection import content_digest
+from sparknlp_ft.models.meta import ModelMeta, load_meta
 from sparknlp_ft.scoring.columns import Model, Output, output_of
 from sparknlp_ft.scoring.engines.settings import FLOAT32, PRECISIONS
+from sparknlp_ft.scoring.teacher import load_folder
 from sparknlp_ft.scoring.udf import scoring_udf
 from sparknlp_ft.sessions import add_archive, application
 from sparknlp_ft.steps.job import Job
@@ -104,17 +107,28 @@ def deploy(job: Job, model: ModelRef) -> Iterator[Deployment]:
             raise ConfigError(
                 f"data.task: {config.data.task!r}, but model {model.display} is for {meta.task!r}; set data.task or score.model"
             )
-        task, score = get_task(meta.task), config.score
-        precision = score.precision if score.precision in ("auto", *PRECISIONS["torch"]) else FLOAT32
-        settings: dict[str, Any] = {"batch_tokens": score.batch_tokens, "precision": precision, "threads": score.threads}
         identity = tuple(of_model(job.store.uri, model.uri, model.run_id))
-        load = partial(_load, find=_ship(job.spark, downloaded, fingerprint(identity, length=32)), trust=trust)
-        output = output_of(meta.fields, score.most_scores if meta.output is None else None)
-        engines, roles = Engines(load, settings, identity, output), text_roles(meta, task.text_roles)
-        yield Deployment(model, task, meta.labels, roles, dict(meta.columns), output.fields, engines.scorer(), engines)
+        load = partial(_load, find=ship(job.spark, downloaded, fingerprint(identity, length=32)), trust=trust)
+        yield _deployment(job, model, meta, identity, load)
 
 
-def _ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
+def deploy_folder(job: Job, folder: Path) -> Deployment:
+    """Bring a model folder to the workers that is kept in no store; it was checked, and brings no functions of its own."""
+    digest, meta = content_digest(folder), load_meta(folder)
+    model = ModelRef(str(folder), digest[:12], digest[:12], str(folder))
+    return _deployment(job, model, meta, (digest,), partial(load_folder, find=ship(job.spark, folder, digest)))
+
+
+def _deployment(job: Job, model: ModelRef, meta: ModelMeta, identity: tuple[str, ...], load: Callable[..., Model]) -> Deployment:
+    task, score = get_task(meta.task), job.config.score
+    precision = score.precision if score.precision in ("auto", *PRECISIONS["torch"]) else FLOAT32
+    settings: dict[str, Any] = {"batch_tokens": score.batch_tokens, "precision": precision, "threads": score.threads}
+    output = output_of(meta.fields, score.most_scores if meta.output is None else None)
+    engines, roles = Engines(load, settings, identity, output), text_roles(meta, task.text_roles)
+    return Deployment(model, task, meta.labels, roles, dict(meta.columns), output.fields, engines.scorer(), engines)
+
+
+def ship(spark: SparkSession, folder: Path, key: str) -> Callable[[], str]:
     """Return a function that says, on a worker, where the model's folder is; other machines get it through Spark, once."""
     if is_local(spark):
         return partial(str, folder)

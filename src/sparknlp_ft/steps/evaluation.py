@@ -19,7 +19,7 @@ from sparknlp_ft.reports.confusion import draw
 from sparknlp_ft.reports.page import Viewed
 from sparknlp_ft.reports.quality import Quality, intervals, quality_blocks, with_interval
 from sparknlp_ft.scoring.incremental import model_roles
-from sparknlp_ft.steps.deployment import deploy
+from sparknlp_ft.steps.deployment import Deployment, deploy
 from sparknlp_ft.steps.job import Job, cured_rows
 from sparknlp_ft.steps.pairs import count_pairs
 from sparknlp_ft.steps.reporting import keep_report
@@ -170,10 +170,15 @@ def evaluate_rows(job: Job, model: ModelRef, rows: DataFrame, title: str = "", *
         DataError: No row has a label, or columns are missing.
     """
     with deploy(job, model) as deployment:
-        data = deployment.reading(job.config.data, rows.columns)
-        roles = model_roles(resolve_roles(rows, data, deployment.task, need_target=True), deployment.text_roles)
-        found = count_pairs(job, deployment, rows, roles, each=each)
-    task = deployment.task
+        return evaluate_with(job, deployment, rows, title, each=each)
+
+
+def evaluate_with(job: Job, deployment: Deployment, rows: DataFrame, title: str = "", *, each: bool = False) -> Evaluation:
+    """Do the same with a model that the workers have already."""
+    data = deployment.reading(job.config.data, rows.columns)
+    roles = model_roles(resolve_roles(rows, data, deployment.task, need_target=True), deployment.text_roles)
+    found = count_pairs(job, deployment, rows, roles, each=each)
+    task, model = deployment.task, deployment.model
     if not found.rows:
         of = f" of {title}" if title else ""
         raise DataError(f"no row{of} has a target, so there is nothing to evaluate; check data.columns.{task.target_role}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sparknlp_ft.findings.finding import NOTE, Finding, as_json
 from sparknlp_ft.findings.look import look_through
 from sparknlp_ft.progress import log
+from sparknlp_ft.steps.base_model import is_taught
 from sparknlp_ft.steps.job import Job, cured_rows
 from sparknlp_ft.tables.delta import files_present
 from sparknlp_ft.tables.watch import spark_step
@@ -22,7 +23,7 @@ def find_all(job: Job) -> list[Finding]:
         DataError: The table lacks a column that the task needs.
     """
     with files_present(job.source), spark_step("looking through the rows", job.spark):
-        found = look_through(*cured_rows(job), job.config.data, job.task)
+        found = look_through(*cured_rows(job), job.config.data, job.task, taught=is_taught(job.config))
     tell(found)
     return found
 

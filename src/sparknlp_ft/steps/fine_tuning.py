@@ -21,6 +21,7 @@ from sparknlp_ft.steps.base_model import pin_base
 from sparknlp_ft.steps.checks import check_metric
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.steps.lineage import lineage, runtime
+from sparknlp_ft.steps.teaching import find_teacher
 from sparknlp_ft.storage import Folder
 from sparknlp_ft.tables.session import is_local, slots
 from sparknlp_ft.tracking.logged import log_model
@@ -48,7 +49,7 @@ def prepare(job: Job) -> tuple[Job, Path, Manifest]:
     """
     config, base = pin_base(job.config, job.store)
     check_architecture(base, job.task)  # Models of a hub or a registry were not there to be looked at before.
-    manifest = build_snapshot(job.spark, job.source, config, job.task, base)
+    manifest = build_snapshot(job.spark, job.source, config, job.task, base, find_teacher(job.using(config), base))
     config = planned(config, manifest, encoder_weights(base))
     log.info("%s", told(config, manifest))
     return job.using(config), base, manifest

@@ -151,12 +151,14 @@ def _select_rows(rows: DataFrame, config: Config) -> DataFrame:
     if config.score.where is None:
         return rows
     try:
-        return rows.where(config.score.where)
+        chosen = rows.where(config.score.where)
+        chosen.columns  # noqa: B018  # Spark Connect reads a condition when it is asked for something.
     except AnalysisException as error:  # ParseException is one too
         reason = str(error.getMessage() or error).strip().splitlines()[0]
         raise ConfigError(
             f"score.where: {config.score.where!r} is not a condition on the columns {', '.join(rows.columns)}: {reason}"
         ) from error
+    return chosen
 
 
 def known_predictions(scoring: Scoring) -> DataFrame | None:

@@ -10,6 +10,7 @@ from sparknlp_ft.findings.finding import Finding
 from sparknlp_ft.reports.blocks import Block, Cell, Chart, Facts, Line, Report, Table
 from sparknlp_ft.reports.quality import Quality, length_bars, quality_blocks, with_interval
 from sparknlp_ft.snapshot.manifest import Manifest
+from sparknlp_ft.steps.base_model import address_of_base, is_taught
 from sparknlp_ft.steps.evaluation import Evaluation
 from sparknlp_ft.steps.gate import Verdict
 from sparknlp_ft.steps.job import Job
@@ -75,8 +76,9 @@ def _beside(quality: Quality, one: Evaluation, verdict: Verdict) -> Quality:
 def _said(job: Job, trained: Trained) -> Iterator[str]:
     manifest, result, verdict = trained.manifest, trained.result, trained.verdict
     rows = ", ".join(f"{split.rows:,} {name}" for name, split in manifest.splits.items())
+    done = "taught a student" if is_taught(job.config) else "was fine-tuned"
     yield (
-        f"{job.config.model.base} was fine-tuned for {job.task.name} on {job.source.ref.display} version {job.source.version} "
+        f"{address_of_base(job.config)} {done} for {job.task.name} on {job.source.ref.display} version {job.source.version} "
         f"({rows} rows{f', {len(manifest.labels)} labels' if manifest.labels else ''})."
     )
     early = ", where patience ran out" if result.stopped_early else ""

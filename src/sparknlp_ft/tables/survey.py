@@ -41,8 +41,15 @@ class Survey:
     cut: Cut  #: What of train is validation.
 
 
-def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
+def survey(df: DataFrame, roles: Roles, config: Config, task: Task, *, unlabelled: bool = False) -> Survey:
     """Count usable rows by split and label in one pass, and settle the label list.
+
+    Args:
+        df: The rows.
+        roles: Their columns.
+        config: Names of the splits, and what is cut.
+        task: The task.
+        unlabelled: Whether rows of train without a target are of use, since a teacher says what is to be learnt of them.
 
     Raises:
         DataError: No training or validation rows, unfit labels, labels in validation or test that train has not, or targets
@@ -57,17 +64,19 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
     own: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     numbers: list[Row] = []
-    trainable = 0
+    trainable = learnt = 0
     for group in groups:
         raw, label, count = group["raw"], group["label"], group["rows"]
         split = VALIDATION if raw == TRAIN and group["cut"] and not has_validation else raw
         if split not in SPLITS:
             left_out["in another split"] += count
-        elif group["no_text"] or group["no_target"]:
+        elif group["no_text"] or (group["no_target"] and not (unlabelled and split == TRAIN)):
             left_out[f"{raw}: {'text' if group['no_text'] else task.target_role} is NULL or blank"] += count
         else:
             rows[split] += count
-            trainable += count if raw == TRAIN else 0
+            if not group["no_target"]:
+                trainable += count if raw == TRAIN else 0
+                learnt += count if split == TRAIN else 0
             if label is not None:
                 by_label[split][label] += group["labels"]
                 # A label whose few rows all fell into the cut is still a label of train.
@@ -77,7 +86,7 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
     if not trainable:
         raise _nothing_to_train(config, roles)
     labels = task.label_list([label for label, count in own.items() if count])
-    if not rows[TRAIN] or not rows[VALIDATION]:
+    if not learnt or not rows[VALIDATION]:
         raise _nothing_left(rows, trainable, config)
     if labels:
         _require_seen(by_label, labels, roles)
@@ -86,7 +95,7 @@ def survey(df: DataFrame, roles: Roles, config: Config, task: Task) -> Survey:
             "left out of training and evaluation: %s", "; ".join(f"{count} row(s), {why}" for why, count in sorted(left_out.items()))
         )
     mean, deviation = _moments(numbers)
-    statistics = Statistics(rows[TRAIN], dict(by_label[TRAIN]), mean, deviation)
+    statistics = Statistics(learnt, dict(by_label[TRAIN]), mean, deviation)
     return Survey(has_validation, dict(rows), tuple(labels), statistics, dict(left_out), cut)
 
 

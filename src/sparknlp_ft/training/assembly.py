@@ -83,7 +83,7 @@ def assemble(job: TrainJob, comm: Comm, seat: Seat) -> Parts:
     _share_weights(network, comm)
     active = train_active_rows(network, train, comm)
     setup = Setup(manifest.labels, task.settings(config, manifest.statistics), encoder)
-    forward = Forward(network, task, setup, device, precision)
+    forward = Forward(network, task, setup, device, precision, config.model.distil.temperature)
     total_steps = train.steps_per_epoch * config.train.length
     optimizer = Optimizer(network, config.train, total_steps=total_steps, zeros=comm.zeros, unwritten=unwritten)
     validation = feed("validation") if "validation" in manifest.splits else None

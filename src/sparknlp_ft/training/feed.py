@@ -17,7 +17,7 @@ import numpy as np
 
 from sparknlp_ft.config import TrainConfig
 from sparknlp_ft.errors import DataError
-from sparknlp_ft.snapshot.manifest import COLUMNS, Manifest, SnapshotFile
+from sparknlp_ft.snapshot.manifest import COLUMNS, TAUGHT, Manifest, SnapshotFile, split_target
 from sparknlp_ft.storage import Folder
 from sparknlp_ft.tasks import Rows, get_task
 from sparknlp_ft.text.batching import by_token_budget
@@ -63,12 +63,14 @@ class Batch:
     Attributes:
         row: Row hashes, int64 [rows].
         windows: Assembled token ids: the windows of each row, at least one.
-        targets: Target of each row, as the task decodes it.
+        targets: Target of each row, as the task decodes it; None of a row that has none, which only a teacher makes use of.
+        lessons: What a teacher says of each row, float32 [rows, values]; None where there is no teacher.
     """
 
     row: np.ndarray
     windows: list[list[Inputs]]
     targets: list[Any]
+    lessons: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -85,10 +87,13 @@ class Batch:
 
     def rows(self, index: np.ndarray) -> Rows:
         """Return the rows numbered ``index`` as a task takes them."""
-        return Rows([self.windows[i] for i in index], [self.targets[i] for i in index])
+        return Rows([self.windows[i] for i in index], [self.targets[i] for i in index], lessons=self._lessons(index))
 
     def take(self, index: np.ndarray) -> Batch:
-        return Batch(self.row[index], [self.windows[i] for i in index], [self.targets[i] for i in index])
+        return Batch(self.row[index], [self.windows[i] for i in index], [self.targets[i] for i in index], self._lessons(index))
+
+    def _lessons(self, index: np.ndarray) -> np.ndarray | None:
+        return None if self.lessons is None else self.lessons[index]
 
 
 @dataclass(frozen=True)
@@ -257,7 +262,11 @@ class Feed:
             second = np.frombuffer(pair, dtype="<i4") if self.manifest.has_pair else None
             found = self.encoder.windows(np.frombuffer(ids, dtype="<i4"), second, seed=(*seed, row))
             windows.append(found if most is None else _some(found, most, seed=(*seed, row)))
-        return Batch(rows.row, windows, [self.task.decode_target(packed) for packed in rows.target])
+        size = self.manifest.lessons if self.split == TAUGHT else 0
+        parts = [split_target(packed, size) for packed in rows.target]
+        targets = [self.task.decode_target(packed) if packed or not size else None for packed, _ in parts]
+        lessons = np.frombuffer(b"".join(part for _, part in parts), dtype="<f4").reshape(len(parts), size) if size else None
+        return Batch(rows.row, windows, targets, lessons)
 
 
 def _some(windows: list[Inputs], most: int, *, seed: Sequence[int]) -> list[Inputs]:

@@ -23,6 +23,7 @@ class Forward:
         setup: Labels, settings and encoder of the model.
         device: Where it computes.
         precision: What it computes in; weights stay float32.
+        temperature: What a teacher's scores are softened by, where there is a teacher.
     """
 
     network: torch.nn.Module
@@ -30,6 +31,7 @@ class Forward:
     setup: Setup
     device: torch.device
     precision: torch.dtype
+    temperature: float = 1.0
 
     def output(self, rows: Rows) -> torch.Tensor:
         """Return what the network says of each window, float32 [windows, …]."""
@@ -42,6 +44,8 @@ class Forward:
     def losses(self, batch: Batch, index: np.ndarray) -> torch.Tensor:
         """Return the loss of each of the rows numbered ``index``, float32 [rows]."""
         rows = batch.rows(index)
+        if rows.lessons is not None:
+            return self.task.imitation_loss(self.output(rows), rows, self.setup, temperature=self.temperature)
         return self.task.loss(self.output(rows), rows, self.setup)
 
     def results(self, batch: Batch, *, max_tokens: int | None = None) -> np.ndarray:

@@ -31,6 +31,12 @@ def found() -> dict[str, Any]:
         "engines": {"mixed": engines},
         "jobs": {"pipeline_1": way(5), "pipeline_32": way(4), "ours_float32": way(20), "ours_auto": way(40)},
         "equal": {"0": way(20), "30": way(28), "90": way(100)},
+        "student": {
+            "teacher": {"torch_float32": way(10, equal=1.0), "torch_bfloat16": way(20, equal=1.0)},
+            "student": {"torch_float32": way(30, equal=1.0), "onnx_int8": way(90, equal=0.99), "torch_bfloat16": way(50, equal=0.997)},
+            "taught": {"epochs": 8, "rows": 12000, "labelled": 9000},
+            "agreement": 0.985,
+        },
         "machinery": [{"labels": 3, "rows": 10, "rows_per_second_per_core": 30000.0}],
         "table": {"rows": 1000, "first": 100.0, "unchanged": 5.0},
         "cold": [30.0, 20.0, 25.0],
@@ -44,12 +50,15 @@ def test_ratios_are_of_medians_and_of_engines_that_agree(found: dict[str, Any]) 
     assert ratios["auto_to_float32"] == pytest.approx(42 / 11, rel=0.01) and ratios["auto_agreement"] == 0.996
     assert ratios["job_to_pipeline"] == pytest.approx(8) and ratios["equal_texts_30"] == pytest.approx(1.4)
     assert ratios["rerun_unchanged"] == 0.05 and ratios["rerun_one_permille"] is None
-    assert ratios["cold_seconds_100_rows"] == 25.0 and ratios["student_to_auto"] is None
+    assert ratios["cold_seconds_100_rows"] == 25.0 and ratios["student_to_auto"] == pytest.approx(2.5)
+    assert ratios["student_agreement"] == 0.985
 
 
 def test_the_section_has_what_was_measured_and_nothing_else(found: dict[str, Any]) -> None:
     text = report.section(found)
     assert "| torch_bfloat16 | 42.0 | 40.0–44.0 | 3.82 | 0.9960 | 100, 2 |" in text and "`job_to_pipeline` 8" in text
+    assert "| student torch_bfloat16 | 50.0 | 50.0–50.0 | 5.00 | 0.9970 | 100, 1 |" in text
+    assert "decides 98.50% of texts it was not shown as its teacher does after 8 epochs of 12,000 texts, 9,000 of them labelled." in text
     assert "`rerun_one_permille` not measured" in text and "unchanged 5 s." in text
     bare = {name: found[name] for name in ("date", "processor", "versions", "threads")}
     assert "|" not in report.section({**bare, "ratios": report.ratios(bare)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sparknlp_ft.snapshot import encode
-from sparknlp_ft.snapshot.encode import EncodePlan, encode_files, token_lengths
+from sparknlp_ft.snapshot.encode import EncodePlan, Teacher, encode_files, token_lengths
+from sparknlp_ft.snapshot.manifest import split_target
 
 
 class Letters:
@@ -59,6 +61,23 @@ def test_files_hold_the_rows_whatever_the_batches(
         assert sum(info["histogram"].values()) == count
         assert info["path"].startswith(f"{plan.files[info['file']]}-")
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == sorted(info["path"] for info in infos)
+
+
+def test_a_teacher_says_something_of_each_row_of_train_and_of_no_other(tmp_path: Path) -> None:
+    def teach(texts: Sequence[Sequence[str]], rows: Sequence[int]) -> np.ndarray:
+        return np.asarray([[len(text), row] for text, row in zip(texts[0], rows, strict=True)], dtype=np.float64)
+
+    teacher = Teacher("teacher", "digest", ("a", "b"), ("text",), 2, teach)
+    plan = EncodePlan(
+        str(tmp_path), ("split=train/lane=0/part", "split=validation/lane=0/part"), "classification", ("a", "b"), "f", teacher
+    )
+    rows = [(0, 7, "xxx", None, "b"), (0, 8, "x", None, None), (1, 9, "xx", None, "a")]
+    infos = [json.loads(one) for batch in encode_files(batches(rows, 2), plan, Letters()) for one in batch.column(0).to_pylist()]
+    train, validation = (pq.ParquetFile(tmp_path / info["path"]).read()["target"].to_pylist() for info in infos)
+    parts = [split_target(packed, 2) for packed in train]
+    assert [np.frombuffer(target, "<i4").tolist() for target, _ in parts] == [[1], []]
+    assert [np.frombuffer(lesson, "<f4").tolist() for _, lesson in parts] == [[3.0, 7.0], [1.0, 8.0]]
+    assert [np.frombuffer(target, "<i4").tolist() for target in validation] == [[0]]
 
 
 def test_lengths_are_counted_over_all_texts_of_a_row() -> None:

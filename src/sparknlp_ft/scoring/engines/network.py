@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparknlp_ft.models.meta import ModelMeta
-from sparknlp_ft.scoring.engines.protocol import Batch, Runtime, Scored
+from sparknlp_ft.scoring.engines.protocol import Batch, Ready, Runtime, Scored
 from sparknlp_ft.tasks import Rows, Setup, Task
 from sparknlp_ft.text.batching import by_token_budget, pad_flat
 from sparknlp_ft.text.encoder import TextEncoder
@@ -37,6 +37,9 @@ class NetworkEngine:
         return self.setup.encoder
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, rows: Sequence[int] | None = None) -> Scored:
+        return self.compute(self.ready(texts, pairs, rows=rows))
+
+    def ready(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, rows: Sequence[int] | None = None) -> Ready:
         columns = [texts] if pairs is None else [texts, pairs]
         offsets = None
         if self.task.needs_offsets:
@@ -47,8 +50,10 @@ class NetworkEngine:
             ids = list(map(self.encoder.tokenize_all, columns))
         seed = self.meta.seed or 0
         windows = pack_windows(self.encoder, *ids, seeds=[(seed, key) for key in rows or [0] * len(texts)])
-        shortest = np.minimum.reduce([one.lengths for one in ids])
-        return Scored(self.results(windows), windows.truncated, shortest, offsets)
+        return Ready(windows, np.minimum.reduce([one.lengths for one in ids]), offsets)
+
+    def compute(self, ready: Ready) -> Scored:
+        return Scored(self.results(ready.windows), ready.windows.truncated, ready.tokens, ready.offsets)
 
     def results(self, windows: PackedWindows) -> np.ndarray:
         """Return the result of each row's windows, in order."""

@@ -16,7 +16,7 @@ from sparknlp_ft.tasks.calibration import calibration_error, log_sum_exp, settle
 from sparknlp_ft.tasks.columns import chosen, score_maps
 from sparknlp_ft.tasks.counting import confusion_matrix
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train, where
-from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row
+from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, taught
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,7 @@ class Classification(Task):
     target_role = "label"
     train_settings = ("loss", "class_weights", "label_smoothing")
     target_kind = "label"
+    imitates = True
     default_metric = "accuracy"
     shown_metrics = ("accuracy", "f1_macro", "loss")
     prediction_fields = "label string, score double, scores map<string,float>"
@@ -85,6 +86,13 @@ class Classification(Task):
         if weights := settings.get("class_weights"):
             losses = losses * torch.tensor([weights.get(label, 1.0) for label in setup.labels], device=logits.device)[targets]
         return losses
+
+    def imitation_loss(self, output: torch.Tensor, rows: Rows, setup: Setup, *, temperature: float) -> torch.Tensor:
+        from torch.nn.functional import kl_div, log_softmax
+
+        logits = by_row(output, rows)
+        wanted = log_softmax(taught(rows, logits) / temperature, dim=1)
+        return temperature**2 * kl_div(log_softmax(logits / temperature, dim=1), wanted, reduction="none", log_target=True).sum(dim=1)
 
     def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
         targets, logits = np.asarray(rows.targets, dtype=np.int64), results.astype(np.float64)

@@ -19,7 +19,7 @@ from sparknlp_ft.tasks.calibration import calibration_error, settled, sigmoid_te
 from sparknlp_ft.tasks.columns import label_lists, score_maps
 from sparknlp_ft.tasks.counting import averaged, counts_table
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train
-from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, weights_of
+from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, taught, weights_of
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +41,7 @@ class MultiLabel(Task):
     target_role = "labels"
     train_settings = ("loss", "class_weights")
     target_kind = "labels"
+    imitates = True
     default_metric = "f1_micro"
     shown_metrics = ("f1_micro", "f1_macro", "subset_accuracy", "loss")
     prediction_fields = "labels array<string>, scores map<string,float>"
@@ -93,6 +94,16 @@ class MultiLabel(Task):
         if gamma := settings.get("focal_gamma"):  # Lin et al., arXiv:1708.02002
             losses = losses * (torch.sigmoid(logits) - targets).abs().clamp(min=1e-6).pow(gamma)
         return losses.mean(dim=1)
+
+    def imitation_loss(self, output: torch.Tensor, rows: Rows, setup: Setup, *, temperature: float) -> torch.Tensor:
+        import torch
+        from torch.nn.functional import binary_cross_entropy_with_logits
+
+        logits = by_row(output, rows) / temperature
+        lessons = taught(rows, logits) / temperature
+        wanted = torch.sigmoid(lessons)
+        least = binary_cross_entropy_with_logits(lessons, wanted, reduction="none")
+        return temperature**2 * (binary_cross_entropy_with_logits(logits, wanted, reduction="none") - least).mean(dim=1)
 
     def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
         logits, target = results.astype(np.float64), np.stack(rows.targets)

@@ -13,7 +13,7 @@ from sparknlp_ft.baselines.linear import ridge
 from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import ModelError
 from sparknlp_ft.tasks.labels import where
-from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, weights_of
+from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, taught, weights_of
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,7 @@ class Regression(Task):
     optional_roles = ("text_pair",)
     target_role = "target"
     target_kind = "number"
+    imitates = True
     default_metric = "pearson"
     shown_metrics = ("pearson", "spearman", "rmse", "mae", "r2")
     prediction_fields = "prediction double"
@@ -70,6 +71,14 @@ class Regression(Task):
         mean, deviation = setup.settings["mean"], setup.settings["deviation"]
         scaled = [(target - mean) / deviation for target in rows.targets]
         return (by_row(output, rows)[:, 0] - torch.tensor(scaled, dtype=torch.float32, device=output.device)).square()
+
+    def lessons(self, results: np.ndarray, setup: Setup) -> np.ndarray:
+        # In the unit of the targets: teacher and student scale by the statistics of their own train rows.
+        return _unscaled(results, setup).astype(np.float32).reshape(-1, 1)
+
+    def imitation_loss(self, output: torch.Tensor, rows: Rows, setup: Setup, *, temperature: float) -> torch.Tensor:
+        wanted = (taught(rows, output)[:, 0] - setup.settings["mean"]) / setup.settings["deviation"]
+        return (by_row(output, rows)[:, 0] - wanted).square()
 
     def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
         return {"target": np.asarray(rows.targets, dtype=np.float64), "prediction": _unscaled(results, setup)}
