@@ -93,6 +93,11 @@ class ModelConfig(Section):
         description="What of a text the head of a BERT sees: its first token, or the mean of all; auto: the mean where the base is a "
         "sentence encoder that says so (1_Pooling/config.json).",
     )
+    head: Literal["auto", "drawn"] = Field(
+        "auto",
+        description="Where a new head begins: drawn at random, or at the mean vector of each label's rows; auto: there, where the mean of "
+        "all tokens is seen.",
+    )
     dropout: float | None = Field(None, ge=0, lt=1, description="Override of the base model's dropout.")
     tuning: Literal["full", "frozen", "lora"] = Field(
         "full", description="What is trained: all weights, the head, or the head and adapters."

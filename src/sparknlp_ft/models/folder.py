@@ -80,7 +80,7 @@ def build_network(
         pooling: See ``model.pooling``.
 
     Returns:
-        The network in float32 and training mode.
+        The network in float32 and training mode; ``drawn`` names the weights that the base lacked.
 
     Raises:
         ModelError: The folder does not hold a model that this task can use.
@@ -103,6 +103,7 @@ def build_network(
         for name, parameter in network.named_parameters():
             if name in fresh and name.endswith("bias") and parameter.shape == (len(prior),):
                 parameter.data.copy_(parameter.new_tensor(list(prior)))
+    network.drawn = tuple(fresh)
     parameters = [name for name, _ in network.named_parameters()]
     if 2 * len(fresh) > len(parameters):
         raise ModelError(
