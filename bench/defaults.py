@@ -16,6 +16,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,9 +216,9 @@ def ingested(spark: SparkSession, work: Path, name: str) -> DataFrame:
 
 def table(cells: list[dict[str, Any]]) -> str:
     """Return the cells as a table of Markdown, and how many were won."""
-    head = "| set | rows | split | metric | baseline | model | better | alias | epochs | steps | seconds |\n|" + "---|" * 11
+    head = "| set | rows | split | metric | test rows | baseline | model | better | alias | epochs | steps | seconds |\n|" + "---|" * 12
     lines = [
-        f"| {c['set']} | {c['rows']} | {c['split']} | {c['metric']} | {c['baseline_test']:.4f} | {c['model_test']:.4f} "
+        f"| {c['set']} | {c['rows']} | {c['split']} | {c['metric']} | {c['test_rows']} | {c['baseline_test']:.4f} | {c['model_test']:.4f} "
         f"| {'yes' if c['model_test'] > c['baseline_test'] else 'no'} | {'moved' if c['moved'] else 'stays'} "
         f"| {c['epochs']} | {c['steps']} | {c['seconds']:.0f} |"
         for c in cells
@@ -225,6 +226,19 @@ def table(cells: list[dict[str, Any]]) -> str:
     better = [c["model_test"] > c["baseline_test"] for c in cells]
     wrong = sum(c["moved"] and not won for c, won in zip(cells, better, strict=True))
     return "\n".join([head, *lines, f"\n{sum(better)} of {len(better)} cells better than the baseline; {wrong} moved and are not."])
+
+
+def section(cells: Mapping[str, dict[str, Any]]) -> str:
+    """Return the cells as a section of docs/BENCHMARKS.md; of 72 there may be fewer."""
+    whole = len(SETS) * 9
+    own = [cell for name, cell in cells.items() if name == key(cell["rows"], cell["split"], cell["set"], "")]
+    partial = "" if len(own) >= whole else f" **Partial: {len(own)} of {whole} cells have run**; the same command goes on with the others."
+    return (
+        "### Default settings against the cheap baseline\n\n"
+        "`.venv/bin/python -m bench.defaults`: nothing is set but what the columns mean; MiniLM, one rank. A cell is a table drawn from a "
+        "set's train rows, of which some become validation rows, and up to so many test rows as its figures tell. Test rows decide nothing."
+        f"{partial}\n\n{table(own)}\n"
+    )
 
 
 if __name__ == "__main__":
