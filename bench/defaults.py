@@ -4,8 +4,8 @@
 
 Each set of conf/ is ingested once; a cell is a table of so many rows drawn from its train rows (by hash, another draw each split),
 without validation rows of its own, and up to ``--tests`` test rows. It is trained with nothing set but what the columns mean. Cells
-that are finished are kept in ``--json``, and the same command goes on with those that are not. One process, one Spark session, one
-rank; ``--seconds`` is how long new cells are begun.
+that are finished are kept in ``--json``, and the same command goes on with those that are not; cells of other defaults go. One
+process, one Spark session, one rank; ``--seconds`` is how long new cells are begun. What a cell leaves on disk goes with it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +58,7 @@ def main() -> None:
 
     os.environ.setdefault(MASTER_VARIABLE, "local[2]")
     setup_logging()
-    cells = read(options.json)
+    cells = {name: cell for name, cell in read(options.json).items() if cell["defaults"] == defaults()}
     wanted = [(rows, split, name) for rows in options.rows for split in options.splits for name in options.sets]
     left = [one for one in wanted if key(*one, options.label) not in cells]
     if left:
@@ -74,7 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--rows", nargs="+", type=int, default=[100, 600, 2000])
     parser.add_argument("--splits", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--tests", type=int, default=1000, help="test rows, at most")
+    parser.add_argument("--tests", type=int, default=600, help="test rows, at most")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="no cell is begun after")
     parser.add_argument("--set", nargs="+", default=[], metavar="section.key=value", help="settings that are not the defaults")
     parser.add_argument("--label", default="", help="name of a variant, which has cells of its own")
@@ -96,20 +98,39 @@ def write(path: Path, cells: dict[str, Any]) -> None:
     path.write_text(json.dumps(dict(sorted(cells.items())), indent=1) + "\n", encoding="utf-8")
 
 
+def defaults() -> str:
+    """Return what tells these defaults from others: the settings that decide a model, and what is planned where they leave it open."""
+    from sparknlp_ft.config import Config
+    from sparknlp_ft.identity import fingerprint
+    from sparknlp_ft.tables import cut
+    from sparknlp_ft.training import head, plan
+
+    config = Config.model_validate({"data": {"table": "cell"}})
+    constants = {
+        f"{module.__name__}.{name}": value
+        for module in (cut, head, plan)
+        for name, value in vars(module).items()
+        if name.isupper() and isinstance(value, int | float | tuple)
+    }
+    return fingerprint([config.model_settings(), constants], length=8)
+
+
 def measure(spark: SparkSession, options: argparse.Namespace, name: str, rows: int, split: int) -> dict[str, Any]:
     """Make the table of a cell, train on it, and return what came of it."""
     from sparknlp_ft.pipelines.train import run_train
-    from sparknlp_ft.steps.baselines import measure_baselines
-    from sparknlp_ft.steps.job import open_job
+    from sparknlp_ft.tasks.task import signed
 
     config = make_table(spark, options, name, rows, split)
-    baselines = measure_baselines(open_job(config, spark))
     start = time.monotonic()
     outcome = run_train(config, spark)
     seconds = time.monotonic() - start
+    shutil.rmtree(folder_of(options, name, rows, split))
     metric, result = outcome.verdict.metric, outcome.result
-    best = max(baselines, key=lambda one: one.validation[metric])
+    best = max(
+        (one for one in outcome.verdict.baselines if metric in one.validation), key=lambda one: signed(metric, one.validation[metric])
+    )
     return {
+        "defaults": defaults(),
         "set": name,
         "rows": rows,
         "split": split,
@@ -126,6 +147,7 @@ def measure(spark: SparkSession, options: argparse.Namespace, name: str, rows: i
         "test_rows": outcome.verdict.test_rows,
         "epochs": len(result.epochs),
         "best_epoch": result.best_epoch,
+        "calibration": result.calibration,
         "steps": result.steps,
         "training_seconds": result.seconds,
         "seconds": seconds,
@@ -142,7 +164,7 @@ def make_table(spark: SparkSession, options: argparse.Namespace, name: str, rows
     drawn = F.xxhash64(*[F.col(text) for text in one.texts], F.lit(split))
     train = source.where("split = 'train'").orderBy(drawn).limit(rows).cache()
     tests = known(source.where("split = 'test'"), train, one).orderBy(drawn).limit(options.tests)
-    folder = options.work / "cells" / key(rows, split, name, options.label)
+    folder = folder_of(options, name, rows, split)
     path = str(folder / "lake" / "cell")
     train.unionByName(tests).coalesce(1).write.format("delta").mode("overwrite").save(path)
     train.unpersist()
@@ -156,6 +178,11 @@ def make_table(spark: SparkSession, options: argparse.Namespace, name: str, rows
             *options.set,
         ],
     )
+
+
+def folder_of(options: argparse.Namespace, name: str, rows: int, split: int) -> Path:
+    work: Path = options.work
+    return work / "cells" / key(rows, split, name, options.label)
 
 
 def known(tests: DataFrame, train: DataFrame, one: Set) -> DataFrame:
@@ -189,9 +216,9 @@ def ingested(spark: SparkSession, work: Path, name: str) -> DataFrame:
 
 def table(cells: list[dict[str, Any]]) -> str:
     """Return the cells as a table of Markdown, and how many were won."""
-    head = "| set | rows | split | metric | baseline | model | better | alias | epochs | steps | seconds |\n|" + "---|" * 11
+    head = "| set | rows | split | metric | test rows | baseline | model | better | alias | epochs | steps | seconds |\n|" + "---|" * 12
     lines = [
-        f"| {c['set']} | {c['rows']} | {c['split']} | {c['metric']} | {c['baseline_test']:.4f} | {c['model_test']:.4f} "
+        f"| {c['set']} | {c['rows']} | {c['split']} | {c['metric']} | {c['test_rows']} | {c['baseline_test']:.4f} | {c['model_test']:.4f} "
         f"| {'yes' if c['model_test'] > c['baseline_test'] else 'no'} | {'moved' if c['moved'] else 'stays'} "
         f"| {c['epochs']} | {c['steps']} | {c['seconds']:.0f} |"
         for c in cells
@@ -199,6 +226,19 @@ def table(cells: list[dict[str, Any]]) -> str:
     better = [c["model_test"] > c["baseline_test"] for c in cells]
     wrong = sum(c["moved"] and not won for c, won in zip(cells, better, strict=True))
     return "\n".join([head, *lines, f"\n{sum(better)} of {len(better)} cells better than the baseline; {wrong} moved and are not."])
+
+
+def section(cells: Mapping[str, dict[str, Any]]) -> str:
+    """Return the cells as a section of docs/BENCHMARKS.md; of 72 there may be fewer."""
+    whole = len(SETS) * 9
+    own = [cell for name, cell in cells.items() if name == key(cell["rows"], cell["split"], cell["set"], "")]
+    partial = "" if len(own) >= whole else f" **Partial: {len(own)} of {whole} cells have run**; the same command goes on with the others."
+    return (
+        "### Default settings against the cheap baseline\n\n"
+        "`.venv/bin/python -m bench.defaults`: nothing is set but what the columns mean; MiniLM, one rank. A cell is a table drawn from a "
+        "set's train rows, of which some become validation rows, and up to so many test rows as its figures tell. Test rows decide nothing."
+        f"{partial}\n\n{table(own)}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""Write docs/BENCHMARKS.md, and a picture of each measurement, from the JSON files that ``bench.train`` and ``bench.score``
-left in bench/results.
+"""Write docs/BENCHMARKS.md, and a picture of each measurement, from the JSON files that ``bench.train``, ``bench.score`` and
+``bench.defaults`` left in bench/results.
 
 Run after a measurement: ``python scripts/write_benchmarks.py``; a test holds the file in step with the JSON.
 """
@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # Run as a script, Python looks beside the script alone.
 
+from bench import defaults  # noqa: E402
 from bench.score_ways import report as score_report  # noqa: E402
 from bench.train_ways import picture, report  # noqa: E402
 
@@ -26,8 +27,8 @@ def reports(results: Path = RESULTS) -> dict[str, dict[str, Any]]:
     """Return the measurements that are kept, by the name of their file; what ``--quick`` left tells nothing."""
     found = {
         path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for kind in ("train", "score")
-        for path in sorted(results.glob(f"{kind}-*.json"))
+        for pattern in ("train-*.json", "score-*.json", defaults.RESULTS.name)
+        for path in sorted(results.glob(pattern))
     }
     return {name: value for name, value in found.items() if not value.get("quick")}
 
@@ -40,22 +41,22 @@ def written(text: str, found: dict[str, dict[str, Any]]) -> str:
     """
     if START not in text or END not in text:
         raise ValueError(f"{FILE} lacks the lines {START!r} and {END!r}")
-    sections = [
-        score_report.section(value) if _of_scoring(value) else report.section(value, f"{name}.png") for name, value in found.items()
-    ] or ["No measurement is kept yet.\n"]
+    sections = [_section(name, value) for name, value in found.items()] or ["No measurement is kept yet.\n"]
     before, after = text.partition(START)[0], text.partition(END)[2]
     return f"{before}{START}\n\n" + "\n".join(sections) + f"\n{END}{after}"
 
 
-def _of_scoring(found: dict[str, Any]) -> bool:
-    return found.get("benchmark") == "score"
+def _section(name: str, found: dict[str, Any]) -> str:
+    if name == defaults.RESULTS.stem:
+        return defaults.section(found)
+    return score_report.section(found) if found.get("benchmark") == "score" else report.section(found, f"{name}.png")
 
 
 def main() -> None:
     found = reports()
     FILE.write_text(written(FILE.read_text(encoding="utf-8"), found), encoding="utf-8")
     for name, value in found.items():
-        if not _of_scoring(value):
+        if name.startswith("train-"):
             picture.draw(value, RESULTS / f"{name}.png")
 
 

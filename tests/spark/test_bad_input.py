@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sparknlp_ft.cli import main
@@ -74,6 +79,35 @@ def test_rows_that_do_not_fit(job: Callable[..., tuple[int, str]], tmp_path: Pat
     assert code == 2
     assert expected in one_paragraph(err)
     assert nothing_written(tmp_path)
+
+
+def parquet_cut_short() -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": ["a"] * 1000}), sink)
+    return sink.getvalue()[:-60]
+
+
+ANSWERS = [{"id": f"q{n}", "question": "?", "context": "a b", "answers": {"text": ["b"], "answer_start": [n]}} for n in range(2)]
+SOURCES_THAT_DO_NOT_FIT = {
+    "answers out of place": ("squad", "question_answering", json.dumps({"data": ANSWERS}).encode(), "2 rows do not fit: .*q0.*q1"),
+    "a JSON key twice": ("jsonl", "classification", b'{"text": "a", "text": "b"}', "line 1: an object has the key 'text' twice"),
+    "Parquet cut short": ("parquet", "classification", parquet_cut_short(), "was cut short"),
+    "wrong delimiter": ("csv", "classification", b"text;label\na;x\n", "';' would make 2 of it"),
+    "UTF-16": ("csv", "classification", "text,label\na,x\n".encode("utf-16"), "is UTF-16 by its byte-order mark"),
+    "NULL and repeated keys": ("csv", "classification", b"id,text\n1,a\n,b\n1,c\n", "NULL in 1 of 3 rows.* not unique: 1 value.*'1'"),
+}
+
+
+@pytest.mark.parametrize("case", SOURCES_THAT_DO_NOT_FIT)
+def test_sources_that_do_not_fit(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
+    kind, task, content, expected = SOURCES_THAT_DO_NOT_FIT[case]
+    file = tmp_path / f"a.{'json' if kind == 'squad' else kind}"
+    file.write_bytes(content)
+    sources = json.dumps([{"format": kind, "path": str(file)}])
+    code = main(["ingest", "data.table=t", f"data.root={tmp_path / 'lake'}", f"data.task={task}", f"data.sources={sources}"])
+    assert code == 2
+    assert re.search(expected, one_paragraph(capsys.readouterr().err))
+    assert not (tmp_path / "lake").exists()
 
 
 SETTINGS_THAT_DO_NOT_FIT = {

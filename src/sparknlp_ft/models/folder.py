@@ -18,6 +18,7 @@ from sparknlp_ft.errors import ModelError, nearest, shown
 from sparknlp_ft.models.inspection import read_object
 from sparknlp_ft.models.meta import ModelMeta, load_meta, write_meta
 from sparknlp_ft.models.origin import check_folder
+from sparknlp_ft.models.pooling import MEAN, POOLING, pool_by_mean, pools_by_mean
 from sparknlp_ft.tasks import Setup, Task, get_task
 from sparknlp_ft.tasks.labels import name_outputs
 from sparknlp_ft.text.encoder import TOKENIZER_FILES, TextEncoder
@@ -59,7 +60,13 @@ class LoadedModel:
 
 
 def build_network(
-    base_dir: str | Path, task: Task, labels: Sequence[str], *, dropout: float | None = None, prior: Sequence[float] | None = None
+    base_dir: str | Path,
+    task: Task,
+    labels: Sequence[str],
+    *,
+    dropout: float | None = None,
+    prior: Sequence[float] | None = None,
+    pooling: str = "auto",
 ) -> PreTrainedModel:
     """Put the task's head on a base model.
 
@@ -71,9 +78,10 @@ def build_network(
         labels: Label list; the task makes the network's outputs of it.
         dropout: Override of every dropout probability of the base; None keeps them.
         prior: What a newly drawn head says before it has learnt anything, one value per output; None: what is drawn.
+        pooling: See ``model.pooling``.
 
     Returns:
-        The network in float32 and training mode.
+        The network in float32 and training mode; ``drawn`` names the weights that the base lacked.
 
     Raises:
         ModelError: The folder does not hold a model that this task can use.
@@ -87,11 +95,16 @@ def build_network(
         for name in DROPOUT_SETTINGS:
             if hasattr(config, name):
                 setattr(config, name, dropout)
+    if pools_by_mean(folder, config, pooling):
+        setattr(config, POOLING, MEAN)
+    elif hasattr(config, POOLING):
+        delattr(config, POOLING)
     network, fresh = load_network(folder, task, config=config, ignore_mismatched_sizes=True)
     if prior is not None:
         for name, parameter in network.named_parameters():
             if name in fresh and name.endswith("bias") and parameter.shape == (len(prior),):
                 parameter.data.copy_(parameter.new_tensor(list(prior)))
+    network.drawn = tuple(fresh)
     parameters = [name for name, _ in network.named_parameters()]
     if 2 * len(fresh) > len(parameters):
         raise ModelError(
@@ -213,5 +226,7 @@ def load_network(folder: Path, task: Task, **options: Any) -> tuple[Any, list[st
             )
     except (*_UNREADABLE, RuntimeError, SafetensorError) as error:
         raise ModelError(f"model folder {str(folder)!r} cannot be loaded for {task.name}: {str(error).strip()}") from error
+    if getattr(network.config, POOLING, None) == MEAN and not pool_by_mean(network):
+        delattr(network.config, POOLING)
     mismatched = [key[0] for key in report["mismatched_keys"]]
     return network, sorted({*report["missing_keys"], *mismatched})

@@ -163,6 +163,10 @@ class Task(ABC):
         """Return what a new head is to say before it has learnt anything, a value per output; None: what is drawn."""
         return None
 
+    def marks(self, targets: Sequence[Any], labels: Sequence[str]) -> np.ndarray | None:
+        """Return which outputs decoded targets ask for, bool [rows, labels]; None where outputs are no labels of a row."""
+        return None
+
     @abstractmethod
     def encode_targets(
         self, values: Sequence[str], labels: Sequence[str], *, tokens: Sequence[Tokens], texts: Sequence[str], encoder: TextEncoder

@@ -48,6 +48,9 @@ class Classification(Task):
             )
         return labels
 
+    def marks(self, targets: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
+        return np.asarray(targets, dtype=np.int64)[:, None] == np.arange(len(labels))
+
     def encode_targets(self, values: Sequence[str], labels: Sequence[str], **_: Any) -> list[bytes]:
         index = {label: i for i, label in enumerate(labels)}
         unseen = sorted({value for value in values if value not in index})

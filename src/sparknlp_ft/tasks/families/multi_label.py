@@ -64,6 +64,9 @@ class MultiLabel(Task):
         counts, rows = statistics.label_counts, statistics.rows
         return [math.log((counts.get(label, 0) + 1) / (rows - counts.get(label, 0) + 1)) for label in labels]
 
+    def marks(self, targets: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
+        return np.asarray(targets, dtype=bool).reshape(len(targets), len(labels))
+
     def encode_targets(self, values: Sequence[str], labels: Sequence[str], **_: Any) -> list[bytes]:
         return [row.tobytes() for row in _multi_hot(values, labels, strict=True)]
 

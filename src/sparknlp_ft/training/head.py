@@ -1,0 +1,152 @@
+"""A new head begins at the mean vector of each label's rows, and not anywhere.
+
+What a sentence encoder says of a text tells labels apart before anything is learned (Snell et al., arXiv:1703.05175). A head that
+begins there has little left to find, and the encoder is not taught in the first steps to suit a head that was drawn. How far it is
+to be believed is measured on the rows themselves, each against means that do not hold it: where they tell nothing it stays as drawn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from sparknlp_ft.models.pooling import MEAN, POOLING
+from sparknlp_ft.progress import log
+from sparknlp_ft.tasks import Rows
+from sparknlp_ft.tasks.task import by_row
+from sparknlp_ft.training.comm import Comm
+
+if TYPE_CHECKING:
+    from sparknlp_ft.training.assembly import Parts
+    from sparknlp_ft.training.feed import Batch
+
+#: Rows that means are taken of, at most, more or less.
+MOST_ROWS = 10_000
+#: Logits between the nearest and the farthest text that are tried; 0: the head stays as drawn.
+SCALES = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
+
+
+def begin_head(parts: Parts, comm: Comm) -> float:
+    """Put a newly drawn head where the labels' means are; return the scale that was chosen, 0 if it stays as it is.
+
+    Only heads that are one linear layer on the mean of all tokens begin so, of tasks whose outputs are labels.
+    """
+    if parts.job.resolved.model.head == "drawn" or not _can(parts.forward.network):
+        return 0.0
+    gathered = comm.allgather_object(_vectors(parts))
+    chosen = 0.0
+    if comm.rank == 0:
+        row, vectors, targets = (np.concatenate([part[i] for part in gathered]) for i in range(3))
+        order = np.argsort(row, kind="stable")
+        chosen = _begin(parts, torch.from_numpy(vectors[order]), [targets[i] for i in order])
+    for parameter in _head(parts).parameters():
+        with torch.no_grad():
+            comm.broadcast_(parameter)
+    return float(comm.allgather_object(chosen)[0])
+
+
+def _can(network: Any) -> bool:
+    return (
+        getattr(network.config, POOLING, None) == MEAN and network.classifier.weight.requires_grad and "classifier.weight" in network.drawn
+    )
+
+
+def _vectors(parts: Parts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row hashes, the vectors that the head sees, float32 [rows, hidden], and targets: of this rank's rows, or a sample of them."""
+    forward, most = parts.forward, parts.job.resolved.train.micro_batch_tokens
+    head = _head(parts)
+    seen: list[torch.Tensor] = []
+    hook = head.register_forward_pre_hook(lambda module, given: seen.append(given[0].float()))
+    found: list[tuple[np.ndarray, np.ndarray, list[Any]]] = []
+    training = forward.network.training
+    forward.network.eval()
+    try:
+        with torch.inference_mode():
+            for batch in parts.train.evaluation(most):
+                some = batch.take(_sampled(batch, parts.train.rows))
+                if len(some):
+                    rows = some.rows(np.arange(len(some)))
+                    forward.output(rows)
+                    found.append((some.row, by_row(seen.pop(), rows).numpy(force=True), some.targets))
+    finally:
+        hook.remove()
+        forward.network.train(training)
+    return _joined(found, head.in_features)
+
+
+def _head(parts: Parts) -> torch.nn.Linear:
+    network: Any = parts.forward.network
+    found: torch.nn.Linear = network.classifier
+    return found
+
+
+def _sampled(batch: Batch, rows: int) -> np.ndarray:
+    """Return the rows of a batch that are looked at: by their hashes, so that ranks change nothing."""
+    return np.flatnonzero((batch.row.astype(np.uint64) % np.uint64(1_000_003)) < 1_000_003 * min(1.0, MOST_ROWS / rows))
+
+
+def _joined(found: list[tuple[np.ndarray, np.ndarray, list[Any]]], width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    targets = [target for _, _, some in found for target in some]
+    held = np.empty(len(targets), dtype=object)
+    held[:] = targets
+    row = np.concatenate([np.zeros(0, dtype=np.int64), *(one for one, _, _ in found)])
+    return row, np.concatenate([np.zeros((0, width), dtype=np.float32), *(one for _, one, _ in found)]), held
+
+
+def _begin(parts: Parts, vectors: torch.Tensor, targets: list[Any]) -> float:
+    """Choose the scale and set the head; return the scale."""
+    head, forward = _head(parts), parts.forward
+    marks = forward.task.marks(targets, forward.setup.labels)
+    if marks is None:
+        return 0.0
+    means = Means(vectors, torch.from_numpy(marks))
+    left_out, known = means.left_out()
+    if not known.any():
+        return 0.0
+    rows = Rows([[]] * int(known.sum()), [targets[i] for i in np.flatnonzero(known.numpy())])
+    bias = head.bias.detach().cpu()
+    losses = {scale: float(forward.task.loss(scale * left_out[known] + bias, rows, forward.setup).mean()) for scale in SCALES}
+    scale = min(SCALES, key=lambda one: losses[one])
+    if scale:
+        weight = means.directions * (scale / means.spread)
+        with torch.no_grad():
+            head.weight.copy_(weight)
+            head.bias.add_(-(weight @ means.centre).to(head.bias.device))
+        log.info(
+            "head: begins at the means of %d labels, scale %g, loss %.3f (%.3f as drawn)", len(weight), scale, losses[scale], losses[0.0]
+        )
+    return scale
+
+
+class Means:
+    """The labels' mean vectors, seen from their centre.
+
+    Args:
+        vectors: float32 [rows, hidden].
+        marks: Whether a row bears a label, bool [rows, labels].
+
+    Attributes:
+        centre: Mean of the labels' means, [hidden].
+        directions: Of each label's mean from there, of length 1, [labels, hidden]; zeros for a label without rows.
+        spread: How far rows are from there, in the mean.
+    """
+
+    def __init__(self, vectors: torch.Tensor, marks: torch.Tensor) -> None:
+        self.marks, self.counts = marks, marks.sum(dim=0)
+        sums = marks.float().T @ vectors
+        means = sums / self.counts.clamp(min=1)[:, None]
+        self.centre = means[self.counts > 0].mean(dim=0)
+        self.vectors, self.sums = vectors - self.centre, sums - self.counts[:, None] * self.centre
+        self.directions = torch.nn.functional.normalize(self.sums, dim=1)
+        self.spread = float(self.vectors.norm(dim=1).mean().clamp(min=1e-6))
+
+    def left_out(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return how near each row is to each label, [rows, labels], to its own labels without itself; and which rows have such."""
+        near = self.vectors @ self.directions.T
+        row, label = torch.nonzero(self.marks, as_tuple=True)
+        others = torch.nn.functional.normalize(self.sums[label] - self.vectors[row], dim=1)
+        near[row, label] = (others * self.vectors[row]).sum(dim=1)
+        alone = (self.marks & (self.counts == 1)).any(dim=1)
+        return near / self.spread, ~alone
