@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sparknlp_ft.reports.blocks import Bars, Block, Cell, Chart, Line, Table, as_cell
-from sparknlp_ft.tasks.task import Outcomes
+from sparknlp_ft.tasks.outcomes import Outcomes
 
 Metrics = Mapping[str, float]
 Interval = tuple[float, float]

@@ -27,9 +27,9 @@ from sparknlp_ft.tables.survey import survey
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import Task
+from sparknlp_ft.tasks.outcomes import Outcomes
 from sparknlp_ft.tasks.resampling import Measured
 from sparknlp_ft.tasks.tally import Tally, handed_on
-from sparknlp_ft.tasks.task import Outcomes
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -27,8 +27,8 @@ from sparknlp_ft.tables.contracts import SPLIT, TEST, TRAIN, VALIDATION, resolve
 from sparknlp_ft.tables.cut import with_split
 from sparknlp_ft.tasks import Statistics, Task
 from sparknlp_ft.tasks.counting import confusion_table
+from sparknlp_ft.tasks.outcomes import Outcomes
 from sparknlp_ft.tasks.resampling import Measured
-from sparknlp_ft.tasks.task import Outcomes
 from sparknlp_ft.tracking.store import ModelRef, Run, open_run
 
 if TYPE_CHECKING:

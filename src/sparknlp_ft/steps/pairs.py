@@ -28,8 +28,8 @@ from sparknlp_ft.tables.session import slots
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.tables.watch import spark_step
 from sparknlp_ft.tasks import Outcomes, get_task
+from sparknlp_ft.tasks.outcomes import weights_of
 from sparknlp_ft.tasks.tally import Counting, Part, merged
-from sparknlp_ft.tasks.task import weights_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,8 @@ outputs are decoded into prediction columns. To add one, write ``tasks/families/
 or write it into a package of your own that names it as an entry point (see ``registry``).
 """
 
+from sparknlp_ft.tasks.outcomes import Outcomes
 from sparknlp_ft.tasks.registry import all_tasks, get_task
-from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task
+from sparknlp_ft.tasks.task import Rows, Setup, Statistics, Task
 
 __all__ = ["Outcomes", "Rows", "Setup", "Statistics", "Task", "all_tasks", "get_task"]

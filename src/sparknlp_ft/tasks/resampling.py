@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparknlp_ft.tasks.task import Outcomes, Task, signed
+from sparknlp_ft.tasks.outcomes import Outcomes
+from sparknlp_ft.tasks.task import Task, signed
 
 #: Times that rows are drawn: many where the metric is a mean over rows, fewer where each draw is measured anew.
 DRAWS, MEASURED_DRAWS = 2000, 100

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparknlp_ft.tasks.task import Outcomes, Task, entries_of, join_outcomes, weights_of
+from sparknlp_ft.tasks.outcomes import Outcomes, entries_of, join_outcomes, weights_of
+from sparknlp_ft.tasks.task import Task
 
 if TYPE_CHECKING:
     import pyarrow as pa

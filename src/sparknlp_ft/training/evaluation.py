@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from sparknlp_ft.tasks.outcomes import Outcomes, join_outcomes
 from sparknlp_ft.tasks.tally import Tally, handed_on, ordered, packed, share_of, unpacked
-from sparknlp_ft.tasks.task import Outcomes, Setup, Task, join_outcomes
+from sparknlp_ft.tasks.task import Setup, Task
 from sparknlp_ft.training.comm import Comm
 from sparknlp_ft.training.feed import Feed
 from sparknlp_ft.training.forward import Forward

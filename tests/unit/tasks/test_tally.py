@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparknlp_ft.tasks import Outcomes, Task, get_task, tally
+from sparknlp_ft.tasks.outcomes import entries_of, join_outcomes
 from sparknlp_ft.tasks.tally import Counting, Part, Tally, distinct, handed_on, merged, packed, unpacked
-from sparknlp_ft.tasks.task import entries_of, join_outcomes
 from tests.families import LABELS, rows_of
 
 ROWS = 120

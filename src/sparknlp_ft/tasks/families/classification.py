@@ -16,7 +16,8 @@ from sparknlp_ft.tasks.calibration import calibration_error, log_sum_exp, settle
 from sparknlp_ft.tasks.columns import chosen, score_maps
 from sparknlp_ft.tasks.counting import confusion_matrix
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train, where
-from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, taught
+from sparknlp_ft.tasks.outcomes import Outcomes
+from sparknlp_ft.tasks.task import Rows, Setup, Statistics, Task, by_row, taught
 
 if TYPE_CHECKING:
     import torch

@@ -19,7 +19,8 @@ from sparknlp_ft.tasks.calibration import calibration_error, settled, sigmoid_te
 from sparknlp_ft.tasks.columns import label_lists, score_maps
 from sparknlp_ft.tasks.counting import averaged, counts_table
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train
-from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, taught, weights_of
+from sparknlp_ft.tasks.outcomes import Outcomes, weights_of
+from sparknlp_ft.tasks.task import Rows, Setup, Statistics, Task, by_row, taught
 
 if TYPE_CHECKING:
     import torch

@@ -13,8 +13,9 @@ from sparknlp_ft.baselines.lexical import nearest_sentence
 from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.tasks.answers import best_spans, exact_match_and_f1
+from sparknlp_ft.tasks.outcomes import Outcomes, weights_of
 from sparknlp_ft.tasks.packing import pack, unpack
-from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, objects, weights_of
+from sparknlp_ft.tasks.task import Rows, Setup, Statistics, Task, by_row, objects
 
 if TYPE_CHECKING:
     import torch

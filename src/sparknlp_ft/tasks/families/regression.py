@@ -13,7 +13,8 @@ from sparknlp_ft.baselines.linear import ridge
 from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import ModelError
 from sparknlp_ft.tasks.labels import where
-from sparknlp_ft.tasks.task import Outcomes, Rows, Setup, Statistics, Task, by_row, taught, weights_of
+from sparknlp_ft.tasks.outcomes import Outcomes, weights_of
+from sparknlp_ft.tasks.task import Rows, Setup, Statistics, Task, by_row, taught
 
 if TYPE_CHECKING:
     import torch

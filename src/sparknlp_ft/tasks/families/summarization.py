@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from sparknlp_ft.baselines.lexical import lead
 from sparknlp_ft.baselines.methods import Method
+from sparknlp_ft.tasks.outcomes import Outcomes
 from sparknlp_ft.tasks.packing import pack, unpack
-from sparknlp_ft.tasks.task import IGNORED, Outcomes, Rows, Setup, Statistics, Task, objects
+from sparknlp_ft.tasks.task import IGNORED, Rows, Setup, Statistics, Task, objects
 from sparknlp_ft.text.words import WORD
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import DataError, ModelError
 from sparknlp_ft.tasks.counting import averaged, counts_table
 from sparknlp_ft.tasks.labels import not_in_train, output_labels, where
+from sparknlp_ft.tasks.outcomes import Outcomes, weights_of
 from sparknlp_ft.tasks.spans import Entity, count_matches, first_pieces, runs_of, tags_of
 from sparknlp_ft.tasks.tags import reorder, tag_rows
-from sparknlp_ft.tasks.task import IGNORED, Outcomes, Rows, Setup, Statistics, Task, by_row, objects, weights_of
+from sparknlp_ft.tasks.task import IGNORED, Rows, Setup, Statistics, Task, by_row, objects
 from sparknlp_ft.text.words import words_of
 
 if TYPE_CHECKING:
