@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # spark-submit, spark-class and horovodrun look for their Python on PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test test-faults test-wheel check unit format lint types lock reference bench clean
+.PHONY: help setup demo test test-faults test-connect test-wheel check unit format lint types lock reference bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: setup ## all tests but those of faults: unit, Spark, real Horovod ranks
 
 test-faults: setup ## ranks and commands killed, stopped, interrupted at named points of real runs
 	@$(PYTHON) -m pytest tests/faults
+
+test-connect: setup ## ingest and score on a Spark Connect server of this machine
+	@$(PYTHON) -m pytest tests/spark/sources/test_ingest.py tests/spark/scoring/test_score.py --connect
 
 test-wheel: setup ## the wheel in an environment that has a cluster's Spark and torch: both stay what they were (downloads 0.7 GB)
 	@$(PYTHON) scripts/try_wheel.py

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparknlp_ft.config import Config
+from sparknlp_ft.config import Config, LaunchConfig
+from sparknlp_ft.errors import LaunchError
 from sparknlp_ft.progress import log
+from sparknlp_ft.sessions import is_connect
 from sparknlp_ft.steps.checks import check_libraries
 from sparknlp_ft.tables.session import cores, is_local, slots
 from sparknlp_ft.training.launch import check_slots
@@ -25,20 +27,33 @@ def with_ranks(config: Config, spark: SparkSession) -> Config:
     """Return the configuration with the number of its ranks settled, which the cluster can run at the same time, and what starts them.
 
     Raises:
-        LaunchError: It has too few slots for those that are asked for.
+        LaunchError: It has too few slots for those that are asked for, or no session that can start them.
         ConfigError: What starts them is not installed.
     """
     ranks = config.launch.ranks or min(_suiting(config, spark), config.train.lanes)
-    backend = config.launch.backend if config.launch.backend != AUTO else "solo" if ranks == 1 and is_local(spark) else "horovod"
+    backend = _starting(config.launch, ranks, spark)
     settled = config.launch.model_copy(update={"ranks": ranks, "backend": backend})
     check_libraries(config.model_copy(update={"launch": settled}))
     check_slots(settled, slots(spark, wanted=ranks))
     return config.model_copy(update={"launch": settled})
 
 
+def _starting(launch: LaunchConfig, ranks: int, spark: SparkSession) -> str:
+    """Return what starts the ranks: the driver is the only one where that is enough, and where Spark cannot start any."""
+    alone = ranks == 1 and (is_local(spark) or is_connect(spark))
+    backend = launch.backend if launch.backend != AUTO else "solo" if alone else "horovod"
+    if is_connect(spark) and backend != "solo":
+        raise LaunchError(
+            f"launch.backend: {backend} starts {ranks} rank(s) as Spark tasks, which takes a classic session, and this one speaks Spark "
+            "Connect. Train with launch.ranks=1 in this process, run the same command by spark-submit, or start the ranks by torchrun "
+            "(launch.backend=torch, without Spark)"
+        )
+    return backend
+
+
 def _suiting(config: Config, spark: SparkSession) -> int:
     """One rank with all threads on a machine without GPUs, one a GPU on one with, one a slot of a cluster's machines elsewhere."""
-    if config.launch.backend == "solo":
+    if config.launch.backend == "solo" or is_connect(spark):
         return 1
     if not is_local(spark):
         return max(1, slots(spark))
