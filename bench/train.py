@@ -140,7 +140,7 @@ def training_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the configuration that all ways follow."""
     return {
         "data": {"table": "bench"},
-        "model": {"base": options.base},
+        "model": {"base": options.base, "head": "drawn"},  # As the others draw it: all begin alike.
         "text": {"max_length": 128},
         "train": {
             "epochs": options.epochs,
