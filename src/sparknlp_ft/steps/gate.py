@@ -14,7 +14,8 @@ from sparknlp_ft.progress import step
 from sparknlp_ft.reports.leaderboard import Entry, ranked
 from sparknlp_ft.steps.baselines import Baseline, begin_baselines
 from sparknlp_ft.steps.checks import decisive_metric
-from sparknlp_ft.steps.evaluation import Evaluation, evaluate_rows, split_rows
+from sparknlp_ft.steps.deployment import deploy
+from sparknlp_ft.steps.evaluation import Evaluation, evaluate_rows, evaluate_with, split_rows
 from sparknlp_ft.steps.facts import TableFacts
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.tables.contracts import SPLIT, TEST, VALIDATION
@@ -135,9 +136,10 @@ def judge(job: Job, model: ModelRef, facts: TableFacts) -> Verdict:
     validation = rows.where(rows[SPLIT] == VALIDATION)
     # Baselines are fitted by the driver, which has nothing else to do while the workers score.
     baselines = begin_baselines(job, facts) if job.config.tracking.gate == "baseline" else list
-    new = evaluate_rows(job, model, validation, "validation", each=True)
     # Test is scored before the rival is, while the workers still hold the new model.
-    test = evaluate_rows(job, model, rows.where(rows[SPLIT] == TEST), "test") if facts.has_test else None
+    with deploy(job, model) as deployment:
+        new = evaluate_with(job, deployment, validation, "validation", each=True)
+        test = evaluate_with(job, deployment, rows.where(rows[SPLIT] == TEST), "test") if facts.has_test else None
     cheap = baselines()
     rivals = [*_cheap_rivals(job, new, facts, cheap), *_aliased_rivals(job, validation, new)]
     rivals.sort(key=lambda one: signed(metric, one.value) + one.gain, reverse=True)
