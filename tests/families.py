@@ -114,7 +114,7 @@ def family_job(
                 **train,
             },
             "generate": {"max_new_tokens": 6, "beams": 2},
-            "launch": {"ranks": 2, "threads": 1},
+            "launch": {"backend": "horovod", "ranks": 2, "threads": 1},
         }
     )
     # A base with a head: ranks that are threads share torch's generator, and so could not draw the same one.

@@ -37,7 +37,7 @@ def tiny_job(
                 "precision": "float32",
                 **train,
             },
-            "launch": {"ranks": 2, "threads": 1},
+            "launch": {"backend": "horovod", "ranks": 2, "threads": 1},
         }
     )
     # A base with a head: ranks that are threads share torch's generator, and so could not draw the same one.

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_settings_name_the_files_there_are() -> None:
-    for setting, names in (("backend", launcher_names()), ("reader", reader_names())):
+    for setting, names in (("backend", ["auto", *launcher_names()]), ("reader", reader_names())):
         assert sorted(typing.get_args(LaunchConfig.model_fields[setting].annotation)) == names
 
 
