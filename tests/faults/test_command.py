@@ -42,14 +42,15 @@ def table(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def command(folder: Path, name: str, *settings: str, slow: bool) -> subprocess.Popen[str]:
-    """Start ``sparknlp-ft train`` on two ranks, in a run folder and a store of their own."""
+    """Start ``sparknlp-ft train`` in a run folder and a store of its own; by default the driver is the rank."""
     arguments = [
         "data.table=texts", f"data.root={folder / 'lake'}", "data.validation_fraction=0.2", f"model.base={folder / 'tiny-bert'}",
         "model.dropout=0.0", "text.max_length=32", "train={epochs: 3, batch_size: 8, learning_rate: 0.002, patience: null}",
         f"launch.run_dir={folder / name / 'runs'}", f"tracking.uri=sqlite:///{folder / name}/store/mlflow.db", "tracking.gate=alias",
-        *([f"launch.env={{SPARKNLP_FT_TEST_FAULT: '{SLOW}'}}"] if slow else []), *settings,
+        *settings,
     ]  # fmt: skip
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK_GATEWAY", "SPARK_"))}
+    environment = {"SPARKNLP_FT_TEST_FAULT": SLOW} if slow else {}
+    environment |= {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK_GATEWAY", "SPARK_"))}
     return subprocess.Popen(
         [sys.executable, "-m", "sparknlp_ft.cli", "train", *arguments], env={**environment, "SPARKNLP_FT_MASTER": "local[2,4]"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
@@ -74,10 +75,11 @@ def steps(folder: Path, name: str) -> int:
     return max((event.get("step", 0) for event in events), default=0)
 
 
+@pytest.mark.parametrize("backend", ["auto", "horovod"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interrupted_training_takes_a_checkpoint_and_goes_on(table: Path, number: signal.Signals, code: int) -> None:
-    name = number.name
-    process = command(table, name, slow=True)
+def test_an_interrupted_training_takes_a_checkpoint_and_goes_on(table: Path, number: signal.Signals, code: int, backend: str) -> None:
+    name, settings = f"{number.name}-{backend}", f"launch.backend={backend}"
+    process = command(table, name, settings, slow=True)
     wait_for(lambda: steps(table, name) >= 5, process)
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
@@ -95,7 +97,7 @@ def test_an_interrupted_training_takes_a_checkpoint_and_goes_on(table: Path, num
     [before] = store.client.search_runs([store.experiment_id])
     assert before.info.status == "KILLED"
 
-    process = command(table, name, slow=False)
+    process = command(table, name, settings, slow=False)
     output, errors = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 0, errors[-3000:]
     assert "champion → classification-texts/1" in output
@@ -118,14 +120,14 @@ def test_a_second_start_in_the_same_folder_is_refused_and_the_first_goes_on(tabl
 
 
 def test_a_killed_driver_leaves_nothing_running_and_the_next_start_goes_on(table: Path) -> None:
-    process = command(table, "killed", "launch.checkpoint_steps=4", slow=True)
+    process = command(table, "killed", "launch.checkpoint_steps=4", "launch.backend=horovod", slow=True)
     wait_for(lambda: len(list((table / "killed" / "runs").glob("*/checkpoints/*.whole.json"))) >= 2, process)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate(timeout=30)
     assert not psutil.wait_procs(children, timeout=60)[1], "processes are left"
     number = len(list(run_folder(table, "killed").glob("events/*")))
-    process = command(table, "killed", "launch.checkpoint_steps=4", slow=False)
+    process = command(table, "killed", "launch.checkpoint_steps=4", "launch.backend=horovod", slow=False)
     _, errors = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 0, errors[-3000:]
     again = [json.loads(path.read_text()) for path in sorted(run_folder(table, "killed").glob("events/*"))[number:]]

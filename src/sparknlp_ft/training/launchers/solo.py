@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from sparknlp_ft.training.launcher import Launcher, Start
@@ -19,11 +20,15 @@ class SoloLauncher(Launcher):
         from sparknlp_ft.training.comm import Solo
         from sparknlp_ft.training.worker import run_rank
 
-        threads = torch.get_num_threads()
+        threads, before = torch.get_num_threads(), dict(os.environ)
+        os.environ.update(start.config.env)
         try:
             return run_rank(start.job, Solo(), stop_asked=start.stop_asked)
         finally:
             torch.set_num_threads(threads)
+            for name in start.config.env:
+                os.environ.pop(name)
+            os.environ.update(before)
 
 
 LAUNCHER = SoloLauncher()
