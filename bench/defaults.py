@@ -236,7 +236,9 @@ def section(cells: Mapping[str, dict[str, Any]]) -> str:
     return (
         "### Default settings against the cheap baseline\n\n"
         "`.venv/bin/python -m bench.defaults`: nothing is set but what the columns mean; MiniLM, one rank. A cell is a table drawn from a "
-        "set's train rows, of which some become validation rows, and up to so many test rows as its figures tell. Test rows decide nothing."
+        "set's train rows, of which some become validation rows, and up to so many test rows as its figures tell. "
+        "Test rows decide nothing. "
+        "Seconds are of a whole `train`, on a machine that was not kept free of other work."
         f"{partial}\n\n{table(own)}\n"
     )
 
