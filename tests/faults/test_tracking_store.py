@@ -170,7 +170,10 @@ def test_a_server_that_is_killed_loses_no_model(table: Path, server: Server, cap
 
 
 @pytest.mark.parametrize("released", [True, False], ids=["for a while", "to the end"])
-def test_a_database_that_is_locked_loses_no_model(table: Path, capsys: pytest.CaptureFixture[str], released: bool) -> None:
+def test_a_database_that_is_locked_loses_no_model(
+    table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, released: bool
+) -> None:
+    monkeypatch.setattr(patience, "LAST_PATIENCE", 30.0)  # SQLite itself waits for 20 s before it says that it is locked.
     name = f"locked-{released}"
     uri, lock = f"sqlite:///{table / name}/store/mlflow.db", list[sqlite3.Connection]()
 
