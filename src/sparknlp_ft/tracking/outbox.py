@@ -58,7 +58,7 @@ class Outbox:
             self._closed = True
             self._changed.notify_all()
             if not sent:
-                log.warning("%d %s could not be sent and are lost", len(self._items), self._what)
+                log.warning("%d %s could not be sent; those of a training are sent when it is started again", len(self._items), self._what)
 
     def _start(self) -> None:
         if self._items and self._thread is None:

@@ -110,7 +110,7 @@ def test_a_sender_that_hangs_is_not_waited_for_longer_than_said(caplog: pytest.L
     start = time.monotonic()
     with caplog.at_level(logging.WARNING, logger="sparknlp_ft"):
         box.close(hurry=True)
-    assert time.monotonic() - start < 2 and "1500 metrics could not be sent and are lost" in caplog.text
+    assert time.monotonic() - start < 2 and "1500 metrics could not be sent" in caplog.text
     stuck.set()
 
 
