@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 WORDS = {"lost": "card", "charged": "fee", "transfer": "money"}
-SLOW = json.dumps({"point": "forward", "action": "slow", "seconds": 0.3})
+#: Seconds that a slow training takes for each pass more than it needs.
+SLOW, SLOWER = 0.3, 1.0
 #: Seconds for a JVM, a snapshot and ranks to come up on a busy machine.
 START_SECONDS = 180
 
@@ -41,7 +42,7 @@ def table(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def command(folder: Path, name: str, *settings: str, slow: bool) -> subprocess.Popen[str]:
+def command(folder: Path, name: str, *settings: str, slow: float = 0.0) -> subprocess.Popen[str]:
     """Start ``sparknlp-ft train`` in a run folder and a store of its own; by default the driver is the rank."""
     arguments = [
         "data.table=texts", f"data.root={folder / 'lake'}", "data.validation_fraction=0.2", f"model.base={folder / 'tiny-bert'}",
@@ -49,7 +50,8 @@ def command(folder: Path, name: str, *settings: str, slow: bool) -> subprocess.P
         f"launch.run_dir={folder / name / 'runs'}", f"tracking.uri=sqlite:///{folder / name}/store/mlflow.db", "tracking.gate=alias",
         *settings,
     ]  # fmt: skip
-    environment = {"SPARKNLP_FT_TEST_FAULT": SLOW} if slow else {}
+    fault = json.dumps({"point": "forward", "action": "slow", "seconds": slow})
+    environment = {"SPARKNLP_FT_TEST_FAULT": fault} if slow else {}
     environment |= {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK_GATEWAY", "SPARK_"))}
     return subprocess.Popen(
         [sys.executable, "-m", "sparknlp_ft.cli", "train", *arguments], env={**environment, "SPARKNLP_FT_MASTER": "local[2,4]"},
@@ -79,7 +81,7 @@ def steps(folder: Path, name: str) -> int:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupted_training_takes_a_checkpoint_and_goes_on(table: Path, number: signal.Signals, code: int, backend: str) -> None:
     name, settings = f"{number.name}-{backend}", f"launch.backend={backend}"
-    process = command(table, name, settings, slow=True)
+    process = command(table, name, settings, slow=SLOW)
     wait_for(lambda: steps(table, name) >= 5, process)
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
@@ -97,7 +99,7 @@ def test_an_interrupted_training_takes_a_checkpoint_and_goes_on(table: Path, num
     [before] = store.client.search_runs([store.experiment_id])
     assert before.info.status == "KILLED"
 
-    process = command(table, name, settings, slow=False)
+    process = command(table, name, settings)
     output, errors = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 0, errors[-3000:]
     assert "champion → classification-texts/1" in output
@@ -109,9 +111,9 @@ def test_an_interrupted_training_takes_a_checkpoint_and_goes_on(table: Path, num
 
 
 def test_a_second_start_in_the_same_folder_is_refused_and_the_first_goes_on(table: Path) -> None:
-    first = command(table, "twice", slow=True)
+    first = command(table, "twice", slow=SLOWER)  # The second has time to come up.
     wait_for(lambda: steps(table, "twice") >= 2, first)
-    second = command(table, "twice", slow=False)
+    second = command(table, "twice")
     _, errors = second.communicate(timeout=START_SECONDS)
     assert second.returncode == 2, errors[-3000:]
     assert re.search(rf"launch.run_dir: run .* is in the hands of process {first.pid} on ", errors.splitlines()[-1])
@@ -120,14 +122,14 @@ def test_a_second_start_in_the_same_folder_is_refused_and_the_first_goes_on(tabl
 
 
 def test_a_killed_driver_leaves_nothing_running_and_the_next_start_goes_on(table: Path) -> None:
-    process = command(table, "killed", "launch.checkpoint_steps=4", "launch.backend=horovod", slow=True)
+    process = command(table, "killed", "launch.checkpoint_steps=4", "launch.backend=horovod", slow=SLOW)
     wait_for(lambda: len(list((table / "killed" / "runs").glob("*/checkpoints/*.whole.json"))) >= 2, process)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate(timeout=30)
     assert not psutil.wait_procs(children, timeout=60)[1], "processes are left"
     number = len(list(run_folder(table, "killed").glob("events/*")))
-    process = command(table, "killed", "launch.checkpoint_steps=4", "launch.backend=horovod", slow=False)
+    process = command(table, "killed", "launch.checkpoint_steps=4", "launch.backend=horovod")
     _, errors = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 0, errors[-3000:]
     again = [json.loads(path.read_text()) for path in sorted(run_folder(table, "killed").glob("events/*"))[number:]]

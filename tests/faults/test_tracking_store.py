@@ -143,7 +143,8 @@ def assert_registered_once(uri: str) -> None:
     """One version behind the alias, of a run that has ended and holds every step and epoch once."""
     store = connect(TrackingConfig(uri=uri))
     [version] = store.client.search_model_versions(f"name='{NAME}'")
-    assert store.client.get_model_version_by_alias(NAME, "champion").version == version.version == "1"
+    # A server tells versions as text, a database as numbers.
+    assert [str(one.version) for one in (store.client.get_model_version_by_alias(NAME, "champion"), version)] == ["1", "1"]
     [run] = store.client.search_runs([store.experiment_id])
     assert (run.info.run_id, run.info.status) == (version.run_id, "FINISHED")
     for metric, least in (("train/loss", EPOCHS * 16), ("validation/accuracy", EPOCHS)):
