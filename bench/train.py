@@ -140,7 +140,8 @@ def training_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the configuration that all ways follow."""
     return {
         "data": {"table": "bench"},
-        "model": {"base": options.base, "head": "drawn"},  # As the others draw it: all begin alike.
+        # As the others' classes have it: a head that is drawn, on the first token.
+        "model": {"base": options.base, "head": "drawn", "pooling": "first"},
         "text": {"max_length": 128},
         "train": {
             "epochs": options.epochs,

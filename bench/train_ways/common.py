@@ -46,7 +46,8 @@ class Prepared:
         """Return the network that this project starts from, on this data."""
         task, labels = get_task("classification"), self.manifest.labels
         seed_all(self.config.train.seed)
-        return build_network(self.base, task, labels, prior=task.prior(self.manifest.statistics, labels))
+        prior = task.prior(self.manifest.statistics, labels)
+        return build_network(self.base, task, labels, prior=prior, pooling=self.config.model.pooling)
 
     def tokenizer(self) -> Any:
         return load_tokenizer(self.base)
