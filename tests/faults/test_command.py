@@ -18,28 +18,14 @@ import pytest
 
 from sparknlp_ft.config import TrackingConfig
 from sparknlp_ft.tracking.store import connect
-from tests.tiny import tiny_model_dir
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    pass
 
-WORDS = {"lost": "card", "charged": "fee", "transfer": "money"}
 #: Seconds that a slow training takes for each pass more than it needs.
 SLOW, SLOWER = 0.3, 1.0
 #: Seconds for a JVM, a snapshot and ranks to come up on a busy machine.
 START_SECONDS = 180
-
-
-@pytest.fixture(scope="module")
-def table(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("command")
-    words = list(WORDS)
-    rows = [(i, f"please help {words[i % 3]} my account {i % 7}", WORDS[words[i % 3]], "train") for i in range(160)]
-    spark.createDataFrame(rows, "id int, text string, label string, split string").write.format("delta").save(
-        str(folder / "lake" / "texts")
-    )
-    tiny_model_dir(folder)
-    return folder
 
 
 def command(folder: Path, name: str, *settings: str, slow: float = 0.0) -> subprocess.Popen[str]:

@@ -25,28 +25,14 @@ from sparknlp_ft.progress import setup_logging
 from sparknlp_ft.tracking import patience
 from sparknlp_ft.tracking.patience import REQUEST_SETTINGS
 from sparknlp_ft.tracking.store import connect
-from tests.tiny import tiny_model_dir
 from tests.unit.tracking.stores import closed_port
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    pass
 
-WORDS = {"lost": "card", "charged": "fee", "transfer": "money"}
 NAME = "classification-texts"
 EPOCHS = 3
 SLOW = json.dumps({"point": "forward", "action": "slow", "seconds": 0.15})
-
-
-@pytest.fixture(scope="module")
-def table(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tracking")
-    words = list(WORDS)
-    rows = [(i, f"please help {words[i % 3]} my account {i % 7}", WORDS[words[i % 3]], "train") for i in range(160)]
-    spark.createDataFrame(rows, "id int, text string, label string, split string").write.format("delta").save(
-        str(folder / "lake" / "texts")
-    )
-    tiny_model_dir(folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)

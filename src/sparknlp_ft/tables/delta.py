@@ -100,9 +100,11 @@ def exists(spark: SparkSession, ref: TableRef) -> bool:
     """
     if ref.kind == "name":
         return _name_exists(spark, ref)
-    if path_exists(spark, f"{ref.value}/_delta_log"):
-        return True
-    if found := listing(spark, ref.value):
+    found = listing(spark, ref.value)
+    if "_delta_log" in found:
+        # A write that was killed before its first commit has left a log without a version: there is no table yet.
+        return has_commit(spark, ref.value)
+    if found:
         raise DataError(
             f"{ref.value!r} is there but is not a Delta table (it holds {found[0]!r}); "
             "give another data.table, or read these files with data.sources and `sparknlp-ft ingest`"
