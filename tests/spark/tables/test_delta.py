@@ -85,6 +85,15 @@ def test_what_is_not_delta_is_said(spark: SparkSession, tmp_path: Path) -> None:
     assert not exists(spark, TableRef.parse("nothing", str(tmp_path)))
 
 
+def test_what_a_write_left_that_was_killed_before_its_commit_is_no_table_yet(spark: SparkSession, tmp_path: Path) -> None:
+    ref = TableRef.parse("messages", str(tmp_path))
+    (tmp_path / "messages" / "_delta_log").mkdir(parents=True)
+    (tmp_path / "messages" / "part-00000.parquet").write_text("half")
+    assert not exists(spark, ref)
+    create(spark.range(3), ref)
+    assert exists(spark, ref) and spark.read.format("delta").load(ref.value).count() == 3
+
+
 def test_a_name_needs_a_catalog_that_lasts(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="forgotten when the job ends"):
         pin(spark, TableRef.parse("sales.messages", str(tmp_path)))
