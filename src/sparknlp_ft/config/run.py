@@ -105,7 +105,7 @@ class ScoreConfig(Section):
     engine: Literal["torch", "openvino", "onnx", "auto"] = Field(
         "torch",
         description="What computes: torch; OpenVINO or ONNX Runtime (pip install 'sparknlp-ft[engines]'); auto: whichever is fastest on "
-        "rows of the table itself, measured in a worker if there are 2,000 rows to score, of 20,000 on also those that a model is "
+        "rows of the table itself, measured in a worker if there are 10,000 rows to score, of 20,000 on also those that a model is "
         "exported for.",
     )
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
