@@ -9,10 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from bench.score_ways.material import MAX_LENGTH
+from bench.score_ways.material import texts as texts_of
 from sparknlp_ft.errors import UserError
-from sparknlp_ft.scoring.choice import calibration_rows
+from sparknlp_ft.scoring.choice import SAMPLE, candidates, pick
+from sparknlp_ft.scoring.columns import Output
 from sparknlp_ft.scoring.engine import load_engine
 from sparknlp_ft.scoring.engines.settings import PRECISIONS
+from sparknlp_ft.scoring.measuring import calibration_rows, measure
+from sparknlp_ft.tasks import get_task
+
+#: The default of ``score.min_agreement``.
+LEAST = 0.995
 
 Way = Callable[[list[str]], np.ndarray]
 
@@ -43,12 +50,25 @@ def _makers(model: Path, texts: Sequence[str], threads: int) -> dict[str, Callab
         for precision in precisions:
             if precision != "float16":
                 makers[f"{engine}_{precision}"] = partial(_engine, model, texts, engine=engine, precision=precision, threads=threads)
-    return makers
+    return {**makers, "auto": partial(_auto, model, texts, threads)}
 
 
 def _engine(model: Path, texts: Sequence[str], **settings: object) -> Way:
     calibration = calibration_rows([list(texts)]) if settings["precision"] == "int8" else ()
     engine = load_engine(model, calibration=calibration, **settings)
+    return lambda some: engine.predict(some).results.argmax(axis=1)
+
+
+def _auto(model: Path, texts: Sequence[str], threads: int) -> Way:
+    """Return what ``score.engine=auto`` would take, chosen on texts that are not scored here."""
+    scored, output = set(texts), Output(get_task("classification").prediction_fields)
+    others = [text for text in texts_of(4 * SAMPLE, seed=1) if text not in scored][:SAMPLE]
+    measured = measure(partial(load_engine, model, threads=threads), [others], candidates("auto", "auto", 10**6), output, LEAST)
+    chosen, lines = pick(measured, "auto", LEAST)
+    print("\n".join([*lines, f"auto: {chosen.name}"]), flush=True)
+    calibration = calibration_rows([others]) if chosen.precision == "int8" else ()
+    settings = {"engine": chosen.engine, "precision": chosen.precision, "deferral": chosen.deferral, "calibration": calibration}
+    engine = load_engine(model, threads=threads, **settings)
     return lambda some: engine.predict(some).results.argmax(axis=1)
 
 

@@ -1,19 +1,13 @@
-"""Which engine scores a table: each measured on the table's own texts, and held against float32 before it may be used."""
+"""Which engine scores a table: what is worth to be measured, and the fastest of those that decide as float32 does."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from sparknlp_ft.errors import ConfigError, ModelError, UserError
-from sparknlp_ft.scoring.columns import Model, Output, score_structs
+from sparknlp_ft.errors import ConfigError, ModelError
 from sparknlp_ft.scoring.engines.settings import FLOAT32, PRECISIONS, Settings
-from sparknlp_ft.scoring.processing import Processed
 
 #: With fewer rows to score than this, nothing is measured: it costs more than it saves (6,000 rows of MiniLM on two cores: 37 s, not 35).
 MEASURED_FROM = 10_000
@@ -22,11 +16,8 @@ EXPORTED_FROM = 20_000
 #: and with fewer than this no int8, whose calibration takes longer.
 QUANTISED_FROM = 100_000
 
-#: Rows that are measured on, and rows of these that int8 is calibrated with.
-SAMPLE, CALIBRATION = 512, 128
-
-#: Predicted numbers count as equal up to this share of the target's deviation.
-TOLERANCE = 0.02
+#: Rows that are measured on.
+SAMPLE = 512
 
 REFERENCE = ("torch", FLOAT32)
 
@@ -42,6 +33,8 @@ class Measured:
         reason: says why.
         agreement: Share of rows with the same decision as torch in float32.
         difference: Largest difference of a score or number.
+        deferral: Fields of a ``Deferral``, if narrow decisions are left to another engine, and
+        deferred: the share of rows that are.
     """
 
     engine: str
@@ -50,10 +43,13 @@ class Measured:
     reason: str | None = None
     agreement: float = 1.0
     difference: float = 0.0
+    deferral: dict[str, Any] | None = None
+    deferred: float = 0.0
 
     @property
     def name(self) -> str:
-        return f"{self.engine} {self.precision}"
+        own = f"{self.engine} {self.precision}"
+        return own if self.deferral is None else f"{own}, narrow decisions by {self.deferral['engine']} {self.deferral['precision']}"
 
 
 def candidates(engine: str, precision: str, rows: int) -> list[tuple[str, str]]:
@@ -81,40 +77,10 @@ def candidates(engine: str, precision: str, rows: int) -> list[tuple[str, str]]:
     return found
 
 
-def measure(
-    load: Callable[..., Model], texts: Sequence[Sequence[str | None]], wanted: Iterable[tuple[str, str]], output: Output
-) -> list[Measured]:
-    """Measure engines on rows of the table, on this machine.
-
-    Args:
-        load: Makes the model from ``engine``, ``precision`` and ``calibration``.
-        texts: A column of texts per text role.
-        wanted: What ``candidates`` returned.
-        output: What is written of a prediction.
-    """
-    calibration = calibration_rows(texts)
-    reference: pa.StructArray | None = None
-    found = []
-    for engine, precision in wanted:
-        if (reason := _out_of_place(engine, precision)) is not None:
-            found.append(Measured(engine, precision, reason=reason))
-            continue
-        try:
-            model = load(engine=engine, precision=precision, calibration=calibration if precision == "int8" else ())
-            structs, rate = _timed(model, texts, output)
-        except UserError as error:
-            found.append(Measured(engine, precision, reason=str(error)))
-            continue
-        reference = structs if reference is None else reference
-        tolerance = TOLERANCE * float((model.engine if isinstance(model, Processed) else model).setup.settings.get("deviation", 1.0))
-        found.append(Measured(engine, precision, rate, None, agreement(reference, structs, tolerance), difference(reference, structs)))
-    return found
-
-
-def calibration_rows(texts: Sequence[Sequence[str | None]]) -> list[tuple[str, ...]]:
-    """Return the rows that int8 is calibrated with: the first of those that have all their texts."""
-    whole = [row for row in zip(*texts, strict=True) if all(text and text.strip() for text in row)]
-    return whole[:CALIBRATION]
+def fastest(measured: Iterable[Measured], least: float) -> Measured | None:
+    """Return the fastest of the engines that may be used by themselves."""
+    allowed = [one for one in measured if one.rows_per_second and (one.precision == FLOAT32 or one.agreement >= least)]
+    return max(allowed, key=lambda one: one.rows_per_second or 0.0, default=None)
 
 
 def pick(measured: Sequence[Measured], engine: str, least: float) -> tuple[Measured, list[str]]:
@@ -135,6 +101,7 @@ def pick(measured: Sequence[Measured], engine: str, least: float) -> tuple[Measu
             continue
         agrees = f"{one.agreement:.4f} of decisions equal to float32, largest difference {one.difference:.3g}"
         line = f"{one.name}: {one.rows_per_second:,.0f} rows/s" + ("" if one is measured[0] else f", {agrees}")
+        line += "" if one.deferral is None else f", {one.deferred:.1%} of rows deferred"
         if one.precision != FLOAT32 and one.agreement < least:
             lines.append(f"{line}: refused, score.min_agreement is {least}")
             continue
@@ -157,60 +124,3 @@ def as_plain(measured: Sequence[Measured]) -> list[dict[str, Any]]:
 def from_plain(values: Iterable[Mapping[str, Any]]) -> list[Measured]:
     """Return what ``as_plain`` was given."""
     return [Measured(**value) for value in values]
-
-
-def agreement(one: pa.StructArray, other: pa.StructArray, tolerance: float) -> float:
-    """Return the share of rows whose status and first prediction column are the same, scores inside of it aside."""
-    pairs = zip(one.field(0).to_pylist(), other.field(0).to_pylist(), strict=True)
-    same = [_same(a, b, tolerance) for a, b in pairs]
-    status = np.asarray(one.field("status").to_pylist()) == np.asarray(other.field("status").to_pylist())
-    return float((np.asarray(same, dtype=bool) & status).mean()) if same else 1.0
-
-
-def _same(one: Any, other: Any, tolerance: float) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return abs(one - other) <= tolerance
-    return bool(_decided(one) == _decided(other))
-
-
-def _decided(value: Any) -> Any:
-    """Return a prediction without the numbers that say how sure it is."""
-    if isinstance(value, list):
-        return [_decided(one) for one in value]
-    if isinstance(value, dict):
-        return {name: _decided(one) for name, one in value.items() if not isinstance(one, float)}
-    return value
-
-
-def difference(one: pa.StructArray, other: pa.StructArray) -> float:
-    """Return the largest difference of a number in columns of numbers."""
-    found = [0.0]
-    for a, b in zip(one.flatten(), other.flatten(), strict=True):
-        if pa.types.is_floating(a.type):
-            gaps = np.abs(a.to_numpy(zero_copy_only=False) - b.to_numpy(zero_copy_only=False))
-            found.append(float(np.nanmax(gaps, initial=0.0)))
-    return max(found)
-
-
-def _timed(model: Model, texts: Sequence[Sequence[str | None]], output: Output) -> tuple[pa.StructArray, float]:
-    """Return the scored rows and rows a second of the second of two runs: the first one compiles."""
-    columns, size = [pa.array(text, pa.string()) for text in texts], len(texts[0])
-    rows, mended = pa.array(range(size), pa.int64()), pa.array([False] * size)
-    score_structs(model, [column[:16] for column in columns], rows[:16], mended[:16], output)
-    start = time.perf_counter()
-    structs = score_structs(model, columns, rows, mended, output)
-    return structs, size / (time.perf_counter() - start)
-
-
-def _out_of_place(engine: str, precision: str) -> str | None:
-    """Return why a number format is slow here, if it is; measuring it would take longer than the job."""
-    if engine != "torch" or precision == FLOAT32:
-        return None
-    from sparknlp_ft.models.device import has_bfloat16, pick_device
-
-    device = pick_device()
-    if precision == "bfloat16" and not has_bfloat16(device):
-        return "this processor only emulates bfloat16"
-    if precision == "float16" and device.type != "cuda":
-        return "only GPUs compute float16 fast"
-    return None

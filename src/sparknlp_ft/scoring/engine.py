@@ -7,13 +7,15 @@ engine is stands in ``engines.protocol``: another runtime is a file in ``engines
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sparknlp_ft.scoring.engines import onnx, openvino, torch
+from sparknlp_ft.scoring.engines.cascade import Cascade
 from sparknlp_ft.scoring.engines.network import NetworkEngine
 from sparknlp_ft.scoring.engines.protocol import Engine, Scored
-from sparknlp_ft.scoring.engines.settings import Settings
+from sparknlp_ft.scoring.engines.settings import Deferral, Settings
 from sparknlp_ft.scoring.engines.torch import TorchEngine
 
 __all__ = ["Engine", "Scored", "TorchEngine", "load_engine"]
@@ -30,10 +32,11 @@ def load_engine(model_dir: str | Path, **settings: Any) -> Any:
 
     Args:
         model_dir: Folder that ``save_model`` wrote.
-        settings: Fields of ``engines.settings.Settings``: engine, precision, batch_tokens, threads, device, attention, calibration.
+        settings: Fields of ``engines.settings.Settings``: engine, precision, batch_tokens, threads, device, attention, calibration,
+            deferral.
 
     Returns:
-        The engine: a ``NetworkEngine``, for torch a ``TorchEngine``.
+        The engine: a ``NetworkEngine``, for torch a ``TorchEngine``; with a deferral a ``Cascade`` of two.
 
     Raises:
         ModelError: The folder cannot be used, or the engine's library is missing.
@@ -41,4 +44,9 @@ def load_engine(model_dir: str | Path, **settings: Any) -> Any:
     """
     given = Settings(**settings)
     given.check()
-    return LOADERS[given.engine](model_dir, given)
+    quick = LOADERS[given.engine](model_dir, given)
+    if given.deferral is None:
+        return quick
+    deferral = Deferral(**given.deferral)
+    sure = replace(given, engine=deferral.engine, precision=deferral.precision, deferral=None)
+    return Cascade(quick, LOADERS[sure.engine](model_dir, sure), deferral.margin)

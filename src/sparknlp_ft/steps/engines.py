@@ -16,14 +16,13 @@ from sparknlp_ft.scoring.choice import (
     REFERENCE,
     SAMPLE,
     as_plain,
-    calibration_rows,
     candidates,
     from_plain,
-    measure,
     pick,
 )
 from sparknlp_ft.scoring.columns import Model, Output
 from sparknlp_ft.scoring.engines.settings import FLOAT32
+from sparknlp_ft.scoring.measuring import calibration_rows, measure
 from sparknlp_ft.scoring.udf import task_device
 from sparknlp_ft.steps.deployment import Deployment, Engines
 from sparknlp_ft.steps.job import Job
@@ -59,13 +58,13 @@ def settle_engine(job: Job, deployment: Deployment, stale: DataFrame, rows: int,
             log.info("engine: %s %s; for fewer than %s rows nothing else is measured", usual, FLOAT32, f"{MEASURED_FROM:,}")
         return engines.scorer(engine=usual, precision=FLOAT32)
     with spark_step(f"measuring engines on {SAMPLE} rows", job.spark):
-        measured, calibration = _measured(engines, sample(stale, roles, rows), wanted)
+        measured, calibration = _measured(engines, sample(stale, roles, rows), wanted, score.min_agreement)
     chosen, lines = pick(measured, score.engine, score.min_agreement)
     for line in lines:
         log.info("engine %s", line)
     log.info("engine: %s is used", chosen.name)
     more = {"calibration": calibration} if chosen.precision == "int8" else {}
-    return engines.scorer(engine=chosen.engine, precision=chosen.precision, **more)
+    return engines.scorer(engine=chosen.engine, precision=chosen.precision, deferral=chosen.deferral, **more)
 
 
 def sample(stale: DataFrame, roles: Roles, rows: int) -> DataFrame:
@@ -75,9 +74,11 @@ def sample(stale: DataFrame, roles: Roles, rows: int) -> DataFrame:
     return chosen.select(*[clean_text(column(name)).alias(role) for role, name in roles.texts]).limit(SAMPLE)
 
 
-def _measured(engines: Engines, texts: DataFrame, wanted: Sequence[tuple[str, str]]) -> tuple[list[Any], list[tuple[str, ...]]]:
+def _measured(
+    engines: Engines, texts: DataFrame, wanted: Sequence[tuple[str, str]], least: float
+) -> tuple[list[Any], list[tuple[str, ...]]]:
     load, output = partial(engines.load, **engines.settings), engines.output
-    found = texts.mapInPandas(partial(_in_worker, load=load, wanted=list(wanted), output=output), "found string").first()
+    found = texts.mapInPandas(partial(_in_worker, load=load, wanted=list(wanted), output=output, least=least), "found string").first()
     if found is None:
         raise RuntimeError("measuring engines gave nothing back")
     values = json.loads(found["found"])
@@ -85,7 +86,7 @@ def _measured(engines: Engines, texts: DataFrame, wanted: Sequence[tuple[str, st
 
 
 def _in_worker(
-    frames: Iterator[pd.DataFrame], *, load: Callable[..., Model], wanted: list[tuple[str, str]], output: Output
+    frames: Iterator[pd.DataFrame], *, load: Callable[..., Model], wanted: list[tuple[str, str]], output: Output, least: float
 ) -> Iterator[pd.DataFrame]:
     parts = list(frames)
     if not parts or not sum(map(len, parts)):
@@ -93,5 +94,5 @@ def _in_worker(
         return
     frame = pd.concat(parts, ignore_index=True)
     texts = [[text if isinstance(text, str) else None for text in frame[name]] for name in frame.columns]
-    measured = measure(partial(load, task_device()), texts, wanted, output)
+    measured = measure(partial(load, task_device()), texts, wanted, output, least)
     yield pd.DataFrame({"found": [json.dumps({"measured": as_plain(measured), "calibration": calibration_rows(texts)})]})

@@ -13,8 +13,8 @@ from sparknlp_ft.errors import ConfigError, ModelError
 from sparknlp_ft.models.inspection import check_saved, content_digest, read_object
 from sparknlp_ft.models.meta import ModelMeta, load_meta
 from sparknlp_ft.models.student import kept_layers
-from sparknlp_ft.scoring.choice import TOLERANCE
 from sparknlp_ft.scoring.engines.settings import FLOAT32
+from sparknlp_ft.scoring.measuring import TOLERANCE
 from sparknlp_ft.scoring.teacher import teach
 from sparknlp_ft.snapshot.encode import Teacher
 from sparknlp_ft.steps.base_model import address_of_base, is_taught

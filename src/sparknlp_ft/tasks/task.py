@@ -214,6 +214,13 @@ class Task(ABC):
             return joined
         return np.add.reduceat(joined, np.cumsum(counts) - counts) / counts.reshape(-1, *[1] * (joined.ndim - 1))
 
+    def margins(self, results: np.ndarray, setup: Setup) -> np.ndarray | None:
+        """Return how clearly each row is decided, float64 [rows], at least 0: the least change of an output that decides otherwise.
+
+        Or what grows with it; it is compared with other rows of the same model alone. None: the family cannot say.
+        """
+        return None
+
     # Quality.
 
     @abstractmethod

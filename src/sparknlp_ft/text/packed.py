@@ -144,6 +144,15 @@ class PackedWindows(_WindowLists):
         kept, truncated = np.arange(self.kept[number]), bool(self.truncated[self.owner[number]])
         return Inputs(self.ids[number], types, truncated=truncated, at=int(self.at[number]), kept=kept)
 
+    def of_rows(self, rows: np.ndarray) -> PackedWindows:
+        """Return the windows of these rows, in their order."""
+        numbers = ranges(self.first[rows], self.counts[rows])
+        types = None if self.types is None else Ragged(self.types, self.ids.lengths).take(numbers).values
+        special = {new: self.special[old] for new, old in enumerate(numbers.tolist()) if old in self.special} if self.special else {}
+        return PackedWindows(
+            self.ids.take(numbers), types, self.at[numbers], self.kept[numbers], special, self.counts[rows], self.truncated[rows]
+        )
+
     def alone(self, numbers: np.ndarray) -> Sequence[list[Inputs]]:
         """Return these windows, each as a row of its own."""
         return _Alone(self, numbers)

@@ -1,53 +1,12 @@
-"""An engine is used only if it decides as float32 does, and the fastest of those is."""
+"""The fastest engine that decides as float32 does is picked, of those that are worth to be tried."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pytest
 
 from sparknlp_ft.errors import ConfigError, ModelError
-from sparknlp_ft.scoring import choice
-from sparknlp_ft.scoring.choice import Measured, candidates, measure, pick
-from sparknlp_ft.scoring.columns import Output
-from sparknlp_ft.scoring.engine import Scored
+from sparknlp_ft.scoring.choice import Measured, candidates, pick
 from sparknlp_ft.scoring.engines.settings import Settings
-from sparknlp_ft.tasks import get_task
-from tests.unit.scoring.test_rows import Picky
-
-OUTPUT = Output(get_task("classification").prediction_fields)
-TEXTS = [f"{'long' * (i % 3)} text {i}" for i in range(100)]
-
-
-class Wrong(Picky):
-    """Decides otherwise for the first texts."""
-
-    def __init__(self, wrong: int) -> None:
-        super().__init__([])
-        self.wrong = set(TEXTS[:wrong])
-
-    def predict(self, texts, pairs=None, *, rows=None):  # type: ignore[no-untyped-def]
-        found = super().predict(texts, pairs, rows=rows)
-        turned = np.asarray([text in self.wrong for text in texts])
-        return Scored(np.where(turned[:, None], -found.results, found.results), found.truncated, found.tokens)
-
-
-def load(engine: str, precision: str, calibration: Any = ()) -> Picky:
-    if engine == "onnx":
-        raise ModelError("onnxruntime is not there")
-    assert bool(calibration) == (precision == "int8")
-    return Wrong({"float32": 0, "int8": 10, "bfloat16": 0}[precision])
-
-
-def test_engines_are_measured_and_held_against_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "_out_of_place", lambda engine, precision: "slow here" if precision == "float16" else None)
-    wanted = [("torch", "float32"), ("torch", "float16"), ("openvino", "float32"), ("openvino", "int8"), ("onnx", "float32")]
-    found = measure(load, [[*TEXTS]], wanted, OUTPUT)
-    assert [one.agreement for one in found if one.rows_per_second] == [1.0, 1.0, 0.9]
-    assert found[3].difference == pytest.approx(0.0, abs=1e-4)  # a score is that of the decision, whichever it is
-    assert [one.reason for one in found if one.reason] == ["slow here", "onnxruntime is not there"]
-    assert choice.from_plain(choice.as_plain(found)) == found
 
 
 def measured(*rates: tuple[str, str, float | None, float]) -> list[Measured]:
@@ -82,15 +41,3 @@ def test_what_is_tried_depends_on_what_is_asked_for_and_worth_it() -> None:
         candidates("onnx", "float16", 5_000)
     with pytest.raises(ConfigError, match="is not an engine. Valid: torch, openvino, onnx, auto"):
         Settings("tensorrt").check()
-
-
-def test_predicted_numbers_agree_within_a_share_of_their_deviation_and_entities_by_what_they_are() -> None:
-    import pyarrow as pa
-
-    def structs(first: list[Any]) -> pa.StructArray:
-        return pa.StructArray.from_arrays([pa.array(first), pa.array(["ok"] * len(first))], names=["prediction", "status"])
-
-    assert choice.agreement(structs([1.0, 2.0]), structs([1.01, 2.5]), 0.02) == 0.5
-    one, other = [[{"start": 0, "label": "a", "score": 0.5}]], [[{"start": 0, "label": "a", "score": 0.6}]]
-    assert choice.agreement(structs(one), structs(other), 0.0) == 1.0
-    assert choice.agreement(structs([["a", "b"]]), structs([["a"]]), 0.0) == 0.0

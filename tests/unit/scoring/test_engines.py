@@ -12,6 +12,7 @@ from sparknlp_ft.errors import ModelError
 from sparknlp_ft.scoring.engine import load_engine
 from sparknlp_ft.scoring.engines import exported
 from sparknlp_ft.scoring.rows import score_rows
+from sparknlp_ft.tasks import Setup, get_task
 from tests.tiny import tiny_texts, tiny_trained_dir
 
 LABELS = ("bad", "good", "ugly")
@@ -83,3 +84,32 @@ def test_what_is_written_token_by_token_needs_torch(tmp_path: Path) -> None:
     folder = tiny_trained_dir(tmp_path, "summarization", arch="t5")
     with pytest.raises(ModelError, match="only torch does"):
         load_engine(folder, engine="openvino")
+
+
+@pytest.mark.parametrize("name", ["classification", "multi_label", "token_classification"])
+def test_a_cascade_gives_narrow_decisions_of_the_sure_engine_and_clear_ones_of_the_quick_one(tmp_path: Path, name: str) -> None:
+    folder, texts = tiny_trained_dir(tmp_path, name, LABELS), [text for text in TEXTS if text]
+    calibration = [(text,) for text in texts]
+    given = {"batch_tokens": 512, "device": "cpu"}
+    quick, sure = (
+        load_engine(folder, engine="openvino", precision=one, calibration=calibration, **given).predict(texts)
+        for one in ("int8", "float32")
+    )
+    engine = load_engine(folder, precision="float32", **given)
+    margins = engine.task.margins(quick.results, engine.setup)
+    for margin in (0.0, float(np.median(margins)), np.inf):
+        deferral = {"engine": "openvino", "precision": "float32", "margin": margin}
+        cascade = load_engine(folder, engine="openvino", precision="int8", calibration=calibration, deferral=deferral, **given)
+        found = cascade.predict(texts)
+        for i in range(len(texts)):
+            wanted = sure if margins[i] < margin else quick
+            np.testing.assert_allclose(found.results[i], wanted.results[i], atol=1e-4)
+        assert (found.truncated == sure.truncated).all() and (found.tokens == sure.tokens).all()
+
+
+def test_margins_say_how_far_a_decision_is_from_another() -> None:
+    setup = Setup(("a", "b"), {"thresholds": {"a": 0.5, "b": 0.9}})
+    outputs = np.asarray([[1.0, 3.0], [0.2, 0.0]], dtype=np.float32)
+    np.testing.assert_allclose(get_task("classification").margins(outputs, setup), [2.0, 0.2], atol=1e-6)
+    np.testing.assert_allclose(get_task("multi_label").margins(outputs, setup), [3.0 - np.log(9), 0.2], atol=1e-6)
+    assert get_task("regression").margins(outputs[:, :1], setup) is None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sparknlp_ft.errors import ConfigError, ModelError
 
@@ -20,6 +21,21 @@ ON_CPU, ON_GPU = 1024, 4096
 
 
 @dataclass(frozen=True)
+class Deferral:
+    """Which rows an engine leaves to another one: those that it decides narrowly.
+
+    Attributes:
+        engine: The other engine, and
+        precision: its number format.
+        margin: Rows with a smaller one (``Task.margins``) are deferred.
+    """
+
+    engine: str
+    precision: str
+    margin: float
+
+
+@dataclass(frozen=True)
 class Settings:
     """Settings of an engine.
 
@@ -32,6 +48,7 @@ class Settings:
         device: torch device; None: the first CUDA device if there is one, else the CPU.
         attention: Attention implementation of transformers ('eager', 'sdpa'); None: its own choice for the architecture.
         calibration: Rows that int8 is calibrated with, each the texts that the model reads.
+        deferral: Fields of a ``Deferral``; None: the engine decides all rows.
     """
 
     engine: str = "torch"
@@ -41,6 +58,7 @@ class Settings:
     device: str | None = None
     attention: str | None = None
     calibration: Sequence[tuple[str, ...]] = ()
+    deferral: Mapping[str, Any] | None = None
 
     def tokens_on(self, device: str) -> int:
         """Return the padded tokens per forward pass on a kind of device: a CPU's caches hold few, a GPU wants many."""

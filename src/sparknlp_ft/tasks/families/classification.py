@@ -98,6 +98,10 @@ class Classification(Task):
         wanted = log_softmax(taught(rows, logits) / temperature, dim=1)
         return temperature**2 * kl_div(log_softmax(logits / temperature, dim=1), wanted, reduction="none", log_target=True).sum(dim=1)
 
+    def margins(self, results: np.ndarray, setup: Setup) -> np.ndarray:
+        best = np.partition(results.astype(np.float64), -2, axis=1)[:, -2:]
+        return best[:, 1] - best[:, 0]
+
     def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
         targets, logits = np.asarray(rows.targets, dtype=np.int64), results.astype(np.float64)
         losses = log_sum_exp(logits) - logits[np.arange(len(targets)), targets]

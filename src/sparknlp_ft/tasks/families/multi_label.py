@@ -109,6 +109,10 @@ class MultiLabel(Task):
         least = binary_cross_entropy_with_logits(lessons, wanted, reduction="none")
         return temperature**2 * (binary_cross_entropy_with_logits(logits, wanted, reduction="none") - least).mean(dim=1)
 
+    def margins(self, results: np.ndarray, setup: Setup) -> np.ndarray:
+        threshold = np.clip(_thresholds(setup.labels, setup.settings), EDGE, 1 - EDGE)
+        return np.abs(results.astype(np.float64) - np.log(threshold / (1 - threshold))).min(axis=1)
+
     def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
         logits, target = results.astype(np.float64), np.stack(rows.targets)
         losses = np.logaddexp(0, logits) - logits * target

@@ -106,6 +106,10 @@ class TokenClassification(Task):
         remaining = iter(outputs)
         return objects([_merged([(window, next(remaining)) for window in row]) for row in rows.windows])
 
+    def margins(self, results: np.ndarray, setup: Setup) -> np.ndarray:
+        """Return the least probability among a row's tags: what is kept of the outputs of a piece."""
+        return np.asarray([result[:, 1].min(initial=1.0) for result in results], dtype=np.float64)
+
     def outcomes(self, results: np.ndarray, rows: Rows, setup: Setup) -> Outcomes:
         counts, numbers = [], {number: number for number in range(len(setup.labels))}
         for result, target in zip(results, rows.targets, strict=True):
