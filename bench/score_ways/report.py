@@ -13,6 +13,10 @@ RATIOS = (
 )
 
 
+#: What is measured of a table that was scored; such a table has a change feed, unless said otherwise.
+RERUNS = ("unchanged", "one_permille", "without_feed_one_permille")
+
+
 def rate(way: Mapping[str, Any]) -> float:
     """Return the median rows a second of a way's runs."""
     return statistics.median(run["rows"] / run["seconds"] for run in way["runs"])
@@ -44,9 +48,9 @@ def ratios(found: Mapping[str, Any]) -> dict[str, float | None]:
     if machinery := found.get("machinery"):
         result["rows_per_second_per_core_without_model"] = min(one["rows_per_second_per_core"] for one in machinery)
     if table := found.get("table"):
-        for name in ("unchanged", "one_permille"):
+        for name in RERUNS:
             if name in table:
-                result[f"rerun_{name}"] = table[name] / table["first"]
+                result[f"rerun_{name}"] = table[name] / table["without_feed_first" if name.startswith("without_feed_") else "first"]
     if (taught := found.get("student")) and "agreement" in taught:
         result["student_to_auto"] = rate(taught["student"][fastest(taught["student"])]) / rate(
             taught["teacher"][fastest(taught["teacher"])]
@@ -131,7 +135,7 @@ def _machinery(found: list[Mapping[str, Any]] | None) -> str:
 def _reruns(found: Mapping[str, float] | None) -> str:
     if not found:
         return ""
-    rest = "; ".join(f"{name.replace('_', ' ')} {found[name]:.0f} s" for name in ("unchanged", "one_permille") if name in found)
+    rest = "; ".join(f"{name.replace('_', ' ')} {found[name]:.1f} s" for name in RERUNS if name in found)
     return f"A table of {found['rows']:,.0f} rows with a model that costs nothing: first run {found['first']:.0f} s; {rest}."
 
 

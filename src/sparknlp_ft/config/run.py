@@ -105,8 +105,8 @@ class ScoreConfig(Section):
     engine: Literal["torch", "openvino", "onnx", "auto"] = Field(
         "torch",
         description="What computes: torch; OpenVINO or ONNX Runtime (pip install 'sparknlp-ft[engines]'); auto: whichever is fastest on "
-        "rows of the table itself, measured in a worker if there are 10,000 rows to score, of 20,000 on also those that a model is "
-        "exported for.",
+        "rows of the table itself, measured in a worker if each of the tasks that run at once has 5,000 rows to score; with 10,000 also "
+        "those that a model is exported for, with 15,000 also int8.",
     )
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         "auto",
@@ -117,7 +117,9 @@ class ScoreConfig(Section):
         0.995,
         ge=0,
         le=1,
-        description="Share of a sample of the table's rows that must get the decision they get in float32, or float32 is used.",
+        description="Share of a sample of the table's rows that must get the decision they get in float32, or float32 is used. An engine "
+        "that differs more often is used for what it decides clearly, where that reaches this share; the rest is left to the fastest "
+        "other one.",
     )
     most_scores: int | None = Field(
         None,

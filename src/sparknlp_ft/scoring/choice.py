@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from sparknlp_ft.errors import ConfigError, ModelError
 from sparknlp_ft.scoring.engines.settings import FLOAT32, PRECISIONS, Settings
 
-#: With fewer rows to score than this, nothing is measured: it costs more than it saves (6,000 rows of MiniLM on two cores: 37 s, not 35).
-MEASURED_FROM = 10_000
-#: With fewer rows than this, ``auto`` tries no engine that a model is exported for, which takes seconds,
-EXPORTED_FROM = 20_000
-#: and with fewer than this no int8, whose calibration takes longer.
-QUANTISED_FROM = 100_000
+#: With fewer rows than this for each task that runs at once, nothing is measured: it takes longer than it saves (MiniLM on two
+#: cores: 3,000 rows each took 37 s, and 35 s without).
+MEASURED_FROM = 5_000
+#: With fewer than this, ``auto`` tries no engine that a model is exported for, which takes seconds,
+EXPORTED_FROM = 10_000
+#: with fewer than this no int8, whose calibration takes more,
+QUANTISED_FROM = 15_000
+#: and with fewer than this no second such engine, where the first one is installed.
+SECOND_FROM = 500_000
 
 #: Rows that are measured on.
 SAMPLE = 512
@@ -58,12 +62,12 @@ def candidates(engine: str, precision: str, rows: int) -> list[tuple[str, str]]:
     Args:
         engine: As in ``score.engine``.
         precision: As in ``score.precision``.
-        rows: Rows to score, which decide what is worth to be tried.
+        rows: Rows to score of each task that runs at once, which decide what is worth to be tried.
 
     Raises:
         ConfigError: No such engine computes in this number format.
     """
-    engines = [engine] if engine != "auto" else ["torch", *(["openvino", "onnx"] if rows >= EXPORTED_FROM else [])]
+    engines = [engine] if engine != "auto" else ["torch", *exporting(rows)]
     if engine != "auto":
         Settings(engine, precision).check()
     elif precision not in ("auto", *{one for several in PRECISIONS.values() for one in several}):
@@ -75,6 +79,13 @@ def candidates(engine: str, precision: str, rows: int) -> list[tuple[str, str]]:
             tried = [one for one in tried if one != "int8" or (engine == "auto" and rows >= QUANTISED_FROM)]
         found += [(name, one) for one in tried if (name, one) not in found]
     return found
+
+
+def exporting(rows: int) -> list[str]:
+    """Return the engines that a model is exported for, of those that are worth to be tried for so many rows of each task."""
+    if rows < EXPORTED_FROM:
+        return []
+    return ["openvino", "onnx"] if rows >= SECOND_FROM or find_spec("openvino") is None else ["openvino"]
 
 
 def fastest(measured: Iterable[Measured], least: float) -> Measured | None:

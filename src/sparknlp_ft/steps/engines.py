@@ -28,6 +28,7 @@ from sparknlp_ft.steps.deployment import Deployment, Engines
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.tables.contracts import Roles, clean_text
 from sparknlp_ft.tables.names import column
+from sparknlp_ft.tables.session import slots
 from sparknlp_ft.tables.watch import spark_step
 
 if TYPE_CHECKING:
@@ -51,11 +52,12 @@ def settle_engine(job: Job, deployment: Deployment, stale: DataFrame, rows: int,
     score, engines = job.config.score, deployment.engines
     if engines is None:
         return deployment.score
-    wanted = candidates(score.engine, score.precision, rows)
+    each = rows // slots(job.spark)
+    wanted = candidates(score.engine, score.precision, each)
     usual = REFERENCE[0] if score.engine == "auto" else score.engine
-    if rows < MEASURED_FROM or (score.engine != "auto" and score.precision == FLOAT32):
+    if each < MEASURED_FROM or (score.engine != "auto" and score.precision == FLOAT32):
         if score.precision != FLOAT32:
-            log.info("engine: %s %s; for fewer than %s rows nothing else is measured", usual, FLOAT32, f"{MEASURED_FROM:,}")
+            log.info("engine: %s %s; for fewer than %s rows a task nothing else is measured", usual, FLOAT32, f"{MEASURED_FROM:,}")
         return engines.scorer(engine=usual, precision=FLOAT32)
     with spark_step(f"measuring engines on {SAMPLE} rows", job.spark):
         measured, calibration = _measured(engines, sample(stale, roles, rows), wanted, score.min_agreement)
