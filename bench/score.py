@@ -114,6 +114,8 @@ def measure_engines(folder: Path, found: dict[str, Any], options: argparse.Names
         runs = {name: timed(way, given) for name, way in ways.items()}
         decisions = interleaved(found.setdefault("engines", {}).setdefault(mix, {}), runs, options.rounds, mix)
         agreements(found["engines"][mix], decisions, "torch_float32")
+        if mix == "mixed" and "auto" in ways:
+            found["agreement"] = alone.agreement(model, ways["auto"], options.threads)
     found["peaks"] = alone.peaks()
 
 

@@ -18,6 +18,8 @@ from sparknlp_ft.scoring.engines.settings import PRECISIONS
 from sparknlp_ft.scoring.measuring import calibration_rows, measure
 from sparknlp_ft.tasks import get_task
 
+AGREEMENT_ROWS = 4000
+
 #: The default of ``score.min_agreement``.
 LEAST = 0.995
 
@@ -70,6 +72,13 @@ def _auto(model: Path, texts: Sequence[str], threads: int) -> Way:
     settings = {"engine": chosen.engine, "precision": chosen.precision, "deferral": chosen.deferral, "calibration": calibration}
     engine = load_engine(model, threads=threads, **settings)
     return lambda some: engine.predict(some).results.argmax(axis=1)
+
+
+def agreement(model: Path, way: Way, threads: int) -> dict[str, float]:
+    """Return how many texts a way decides as torch does in float32: enough of them to tell half a percent from none."""
+    some = texts_of(AGREEMENT_ROWS, seed=2)
+    exact = load_engine(model, precision="float32", threads=threads).predict(some).results.argmax(axis=1)
+    return {"rows": len(some), "equal": float((way(some) == exact).mean())}
 
 
 def make_pipeline(model: Path) -> Callable:

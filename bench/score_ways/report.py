@@ -37,7 +37,7 @@ def ratios(found: Mapping[str, Any]) -> dict[str, float | None]:
     engines = found.get("engines", {}).get("mixed", {})
     if "torch_float32" in engines:
         best = engines[fastest(engines)]
-        result |= {"auto_to_float32": rate(best) / rate(engines["torch_float32"]), "auto_agreement": best["equal"]}
+        result |= {"auto_to_float32": rate(best) / rate(engines["torch_float32"]), "auto_agreement": found.get("agreement", best)["equal"]}
     jobs = found.get("jobs", {})
     pipelines = [rate(jobs[name]) for name in ("pipeline_1", "pipeline_32") if name in jobs]
     if "ours_auto" in jobs and pipelines:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -30,41 +30,55 @@ def margins_of(model: Model, texts: Sequence[Sequence[str | None]]) -> np.ndarra
     return found
 
 
-def with_deferral(quick: Measured, margins: np.ndarray, equal: np.ndarray, *, sure: Measured, least: float) -> Measured | None:
-    """Return what an engine comes to that leaves narrow decisions to another one; None where that is no gain, or cannot be told.
+@dataclass(frozen=True)
+class Look:
+    """What was seen of an engine on the rows of a sample.
+
+    Attributes:
+        found: What came of it.
+        wrong: Which rows it decides otherwise than float32 does, bool [rows].
+        margins: How clearly it decides each, float64 [rows]; None: it may be used by itself, or cannot say.
+    """
+
+    found: Measured
+    wrong: np.ndarray
+    margins: np.ndarray | None = None
+
+
+def with_deferral(quick: Look, sure: Look, least: float) -> Measured | None:
+    """Return what an engine comes to that leaves narrow decisions to another one; None where that cannot be told.
 
     Args:
-        quick: The engine.
-        margins: How clearly it decides each row of the sample, float64 [rows].
-        equal: Whether it decides as float32 does, bool [rows].
-        sure: The other engine.
+        quick: The engine, with margins.
+        sure: The other one.
         least: Share of equal decisions that is needed.
     """
-    threshold = least_margin(margins, ~equal, 1 - least)
-    if threshold is None or quick.rows_per_second is None or sure.rows_per_second is None:
+    assert quick.margins is not None
+    margin, rates = least_margin(quick.margins, quick.wrong, sure.wrong, 1 - least), [one.found.rows_per_second for one in (quick, sure)]
+    if margin is None or rates[0] is None or rates[1] is None:
         return None
-    deferred = margins < threshold
-    rate = 1 / (1 / quick.rows_per_second + float(deferred.mean()) / sure.rows_per_second)
-    if rate <= sure.rows_per_second:
-        return None
-    agrees = float(np.where(deferred, sure.agreement, equal).mean())
-    deferral = asdict(Deferral(sure.engine, sure.precision, threshold))
-    return replace(quick, rows_per_second=rate, agreement=agrees, deferral=deferral, deferred=float(deferred.mean()))
+    deferred = quick.margins < margin
+    rate = 1 / (1 / rates[0] + float(deferred.mean()) / rates[1])
+    agrees = 1.0 - float(np.where(deferred, sure.wrong, quick.wrong).mean())
+    deferral = asdict(Deferral(sure.found.engine, sure.found.precision, margin))
+    return replace(quick.found, rows_per_second=rate, agreement=agrees, deferral=deferral, deferred=float(deferred.mean()))
 
 
-def least_margin(margins: np.ndarray, wrong: np.ndarray, most: float) -> float | None:
-    """Return the least threshold by which, of rows with a margin from there on, few enough are wrong; None: the sample is too small.
+def least_margin(margins: np.ndarray, quick: np.ndarray, sure: np.ndarray, most: float) -> float | None:
+    """Return the least margin below which rows must be deferred so that few enough are decided otherwise; None: it cannot be told.
 
     Conformal risk control (Angelopoulos et al., arXiv:2208.02814): of further rows of the same table at most a share of ``most``
-    is wrong in expectation, and not only of those that were seen.
+    is decided otherwise in expectation, and not only of those that were seen. What the sure engine decides otherwise counts
+    whether it is asked or not, so that what counts only becomes less where more is deferred, as the rule wants it.
 
     Args:
         margins: Of rows of a sample, float64 [rows].
-        wrong: bool [rows].
-        most: Share of all rows that may be wrong and not deferred.
+        quick: Which of them the quick engine decides otherwise, bool [rows].
+        sure: And which the sure one.
+        most: Share of rows that may be decided otherwise.
     """
-    allowed = int(np.floor(most * (len(margins) + 1) + 1e-9)) - 1
+    allowed = int(np.floor(most * (len(margins) + 1) + 1e-9)) - 1 - int(sure.sum())
     if allowed < 0:
         return None
-    found = np.sort(margins[wrong])[::-1]
+    found = np.sort(margins[quick & ~sure])[::-1]
     return float(np.nextafter(found[allowed], np.inf)) if len(found) > allowed else 0.0

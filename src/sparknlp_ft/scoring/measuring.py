@@ -13,7 +13,7 @@ import pyarrow as pa
 from sparknlp_ft.errors import UserError
 from sparknlp_ft.scoring.choice import Measured, fastest
 from sparknlp_ft.scoring.columns import Model, Output, score_structs
-from sparknlp_ft.scoring.deferral import margins_of, with_deferral
+from sparknlp_ft.scoring.deferral import Look, margins_of, with_deferral
 from sparknlp_ft.scoring.engines.settings import FLOAT32
 from sparknlp_ft.scoring.processing import Processed
 
@@ -59,7 +59,7 @@ class Contest:
     least: float
     found: list[Measured] = field(default_factory=list)
     _reference: pa.StructArray | None = None
-    _differing: list[tuple[Measured, np.ndarray, np.ndarray]] = field(default_factory=list)
+    _looks: list[Look] = field(default_factory=list)
 
     def enter(self, engine: str, precision: str) -> None:
         """Measure one more."""
@@ -73,10 +73,13 @@ class Contest:
         self.found.append(found)
 
     def deferring(self) -> list[Measured]:
-        """Return those that may be used if they leave narrow decisions to the fastest of the others."""
-        sure = fastest(self.found, self.least)
-        several = [with_deferral(*one, sure=sure, least=self.least) for one in self._differing if sure is not None]
-        return [one for one in several if one is not None]
+        """Return those that are faster than all others if they leave narrow decisions to one of these, the one that suits them best."""
+        usable, alone = [look for look in self._looks if fastest([look.found], self.least)], fastest(self.found, self.least)
+        best = []
+        for quick in self._looks:
+            several = [with_deferral(quick, sure, self.least) for sure in usable] if quick.margins is not None else []
+            best.append(fastest([one for one in several if one is not None], self.least))
+        return [one for one in best if one is not None and alone is not None and fastest([alone, one], self.least) is one]
 
     def _measured(self, entered: Measured, model: Model) -> Measured:
         exact, best = entered.precision == FLOAT32, fastest(self.found, self.least)
@@ -93,8 +96,8 @@ class Contest:
         equal = equal_decisions(self._reference, structs, _tolerance(model))
         agrees, gap = float(equal.mean()) if len(equal) else 1.0, difference(self._reference, structs)
         found = Measured(entered.engine, entered.precision, rate, None, agrees, gap)
-        if not exact and agrees < self.least and (margins := margins_of(model, self.texts)) is not None:
-            self._differing.append((found, margins, equal))
+        margins = margins_of(model, self.texts) if not exact and agrees < self.least else None
+        self._looks.append(Look(found, ~equal, margins))
         return found
 
     def _timed(self, model: Model, texts: Texts) -> tuple[pa.StructArray, float]:

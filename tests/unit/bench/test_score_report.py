@@ -59,7 +59,7 @@ def test_the_section_has_what_was_measured_and_nothing_else(found: dict[str, Any
     assert "| torch_bfloat16 | 42.0 | 40.0–44.0 | 3.82 | 0.9960 | 100, 2 |" in text and "`job_to_pipeline` 8" in text
     assert "| student torch_bfloat16 | 50.0 | 50.0–50.0 | 5.00 | 0.9970 | 100, 1 |" in text
     assert "decides 98.50% of texts it was not shown as its teacher does after 8 epochs of 12,000 texts, 9,000 of them labelled." in text
-    assert "`rerun_one_permille` not measured" in text and "unchanged 5 s." in text
+    assert "`rerun_one_permille` not measured" in text and "unchanged 5.0 s." in text
     bare = {name: found[name] for name in ("date", "processor", "versions", "threads")}
     assert "|" not in report.section({**bare, "ratios": report.ratios(bare)})
     assert report.slug(found) == "score-some-r-cpu-avx512-bf16-2-cores"
