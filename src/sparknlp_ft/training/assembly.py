@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.identity import of_training
 from sparknlp_ft.models.device import pick_dtype
+from sparknlp_ft.models.first_token import answer_by_first
 from sparknlp_ft.models.folder import build_network
 from sparknlp_ft.models.tuning import trained_share, tune
 from sparknlp_ft.snapshot.manifest import Manifest
@@ -79,6 +80,7 @@ def assemble(job: TrainJob, comm: Comm, seat: Seat) -> Parts:
     precision = pick_dtype(config.train.precision, device)
     pick_attention(network, device, precision)
     network = tune(network, config.model, seed=config.train.seed).to(device)
+    answer_by_first(network)
     unwritten = pack_encoder(network, device, precision)
     share = trained_share(network)
     _share_weights(network, comm)

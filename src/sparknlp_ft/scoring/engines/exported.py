@@ -16,6 +16,7 @@ import numpy as np
 
 from sparknlp_ft.errors import ModelError
 from sparknlp_ft.identity import fingerprint
+from sparknlp_ft.models.first_token import answer_by_first
 from sparknlp_ft.models.folder import LoadedModel, load_model
 from sparknlp_ft.models.meta import ModelMeta, load_meta
 from sparknlp_ft.tasks import Rows, Setup, Task, get_task
@@ -25,6 +26,9 @@ from sparknlp_ft.text.packing import pack_windows
 
 if TYPE_CHECKING:
     import torch
+
+#: Raised when something else of a model is exported than before.
+FORM = 2
 
 #: Marks a folder as whole.
 _WHOLE = "whole"
@@ -97,14 +101,16 @@ def export(described: Described, runtime: str, make: Callable[[Path, LoadedModel
     weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(described.folder.glob("*.safetensors"))]
     config = (described.folder / "config.json").read_text(encoding="utf-8")
     root = _root()
-    target = root / fingerprint([weights, config, runtime, described.meta.task, *more], length=32)
+    target = root / fingerprint([FORM, weights, config, runtime, described.meta.task, *more], length=32)
     if (target / _WHOLE).is_file():
         return target
     making = Path(tempfile.mkdtemp(dir=root))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Exporters warn of each other's future.
-            make(making, load_model(described.folder, attention="eager"))
+            model = load_model(described.folder, attention="eager")
+            answer_by_first(model.network)
+            make(making, model)
         (making / _WHOLE).touch()
         making.rename(target)
     except OSError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sparknlp_ft.models.device import pick_device, pick_dtype
+from sparknlp_ft.models.first_token import answer_by_first
 from sparknlp_ft.models.folder import LoadedModel, load_model
 from sparknlp_ft.scoring.engines.network import NetworkEngine
 from sparknlp_ft.scoring.engines.protocol import Batch
@@ -94,4 +95,5 @@ def load(model_dir: str | Path, settings: Settings) -> TorchEngine:
     dtype = pick_dtype(settings.precision, place)
     model = load_model(model_dir, attention=settings.attention, dtype=dtype)
     model.network.to(place)
+    answer_by_first(model.network)
     return TorchEngine(model, place, dtype, settings.tokens_on(place.type))

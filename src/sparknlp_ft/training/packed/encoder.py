@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from sparknlp_ft.models.first_token import asks_first
+from sparknlp_ft.models.layers import LayerParts, known_parts
+from sparknlp_ft.training.packed.first import FirstTokenLayer
 from sparknlp_ft.training.packed.gradients import Unwritten
 from sparknlp_ft.training.packed.layer import Layer, Pack, PackedLayer, Packing, Spread
 from sparknlp_ft.training.packed.noise import Noise
-from sparknlp_ft.training.packed.weights import LayerParts, layers_of, parts_of
 
 
 def pack_encoder(network: Any, device: torch.device, precision: torch.dtype) -> Unwritten | None:
@@ -19,28 +21,21 @@ def pack_encoder(network: Any, device: torch.device, precision: torch.dtype) -> 
     From the outside nothing changes: it takes and gives padded batches, its parameters keep their names, and in evaluation
     it runs as it came. Nothing is done on GPUs, in float16, or for encoders that are not built like BERT's.
     """
-    found = layers_of(network)
-    if device.type != "cpu" or precision not in (torch.float32, torch.bfloat16) or found is None:
+    if device.type != "cpu" or precision not in (torch.float32, torch.bfloat16) or (known := known_parts(network)) is None:
         return None
-    encoder, layers = found
-    parts = [parts_of(layer) for layer in layers]
-    config = network.config
-    if None in parts or getattr(config, "hidden_act", getattr(config, "activation", None)) != "gelu":
-        return None
-    if getattr(config, "position_embedding_type", None) not in (None, "absolute"):
-        return None
-    known = [part for part in parts if part is not None]
-    unwritten = Unwritten([parameter for part in known for parameter in part.parameters])
-    packed = _Packed(encoder.forward, known, precision, unwritten)
-    encoder.forward = lambda *positional, **named: packed(encoder.training, *positional, **named)
+    unwritten = Unwritten([parameter for part in known.parts for parameter in part.parameters])
+    packed = _Packed(known.encoder.forward, known.parts, precision, unwritten, first_alone=asks_first(network))
+    known.encoder.forward = lambda *positional, **named: packed(known.encoder.training, *positional, **named)
     return unwritten
 
 
 class _Packed:
     """What an encoder's ``forward`` is replaced by."""
 
-    def __init__(self, plain: Any, parts: list[LayerParts], precision: torch.dtype, unwritten: Unwritten) -> None:
-        self.plain, self.parts, self.precision, self.unwritten = plain, parts, precision, unwritten
+    def __init__(
+        self, plain: Any, parts: list[LayerParts], precision: torch.dtype, unwritten: Unwritten, *, first_alone: bool = False
+    ) -> None:
+        self.plain, self.parts, self.precision, self.unwritten, self.first_alone = plain, parts, precision, unwritten, first_alone
 
     def __call__(self, training: bool, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **named: Any) -> Any:
         if not training:
@@ -49,10 +44,12 @@ class _Packed:
         packing, noise = Packing.of(real_tokens(attention_mask), (rows, width), self.precision), Noise.seeded()
         packed = Pack.apply(hidden_states.float().reshape(rows * width, -1), packing)
         with torch.autocast("cpu", enabled=False):
-            for parts in self.parts:
-                layer = Layer(parts, self.precision, packing, noise, self.unwritten)
+            for number, parts in enumerate(self.parts, 1):
+                kind = FirstTokenLayer if self.first_alone and number == len(self.parts) else Layer
+                layer = kind(parts, self.precision, packing, noise, self.unwritten)
                 packed = PackedLayer.apply(packed, layer, *parts.parameters)
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=Spread.apply(packed, packing).view(rows, width, -1))
+        padded = packed.unsqueeze(1) if self.first_alone else Spread.apply(packed, packing).view(rows, width, -1)
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=padded)
 
 
 def real_tokens(mask: torch.Tensor | None) -> torch.Tensor | None:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from sparknlp_ft.models.layers import LayerParts
 from sparknlp_ft.training.packed.gradients import Unwritten
 from sparknlp_ft.training.packed.noise import Noise, scale
-from sparknlp_ft.training.packed.weights import LayerParts
 
 _aten = torch.ops.aten
 
@@ -137,9 +137,25 @@ class Layer:
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
         """Return the output, float32 [tokens, hidden], and all that backward needs."""
-        parts, dtype, noise = self.parts, self.dtype, self.noise
-        input = x.to(dtype)
+        input = x.to(self.dtype)
         attended, attention = self._attend(functional.linear(input, self.joined, self.joined_bias))
+        result, kept = self._after(attended, x)
+        return result, kept | {"input": input, "attention": attention}
+
+    def backward(self, gradient: torch.Tensor, kept: dict[str, Any]) -> list[torch.Tensor | None]:
+        """Return the gradients of the input, of this object (None), and of the parameters in the order of ``parts.parameters``.
+
+        A parameter that has a gradient already gets its own added there, and None here.
+        """
+        attended, added, others = self._after_backward(gradient, kept)
+        joined = self._attend_backward(attended, kept["attention"])
+        inner = self._linear_gradients(joined, kept["input"], *self.first)
+        x = (joined @ self.joined).to(torch.float32).add_(added)
+        return [x, None, *inner, *others]
+
+    def _after(self, attended: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Return the layer's output by what attention gives and by the layer's input, both [tokens, hidden]."""
+        parts, dtype, noise = self.parts, self.dtype, self.noise
         added = functional.linear(attended, self.out, parts.out.bias.to(dtype)).to(torch.float32)
         out_kept = _drop_(added, noise, parts.out_noise)
         added += x
@@ -151,15 +167,12 @@ class Layer:
         down_kept = _drop_(total, noise, parts.down_noise)
         total += normed
         result, *second = _norm(total, parts.second_norm)
-        kept = {"input": input, "attention": attention, "attended": attended, "added": added, "out_kept": out_kept, "first": first}
+        kept = {"attended": attended, "added": added, "out_kept": out_kept, "first": first}
         kept |= {"middle": middle, "before": before, "after": after, "total": total, "down_kept": down_kept, "second": second}
         return result, kept
 
-    def backward(self, gradient: torch.Tensor, kept: dict[str, Any]) -> list[torch.Tensor | None]:
-        """Return the gradients of the input, of this object (None), and of the parameters in the order of ``parts.parameters``.
-
-        A parameter that has a gradient already gets its own added there, and None here.
-        """
+    def _after_backward(self, gradient: torch.Tensor, kept: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor | None]]:
+        """Return the gradients of what ``_after`` was given, and of the parameters behind the first three products."""
         parts, dtype = self.parts, self.dtype
         total, second = self._norm_backward(gradient.contiguous(), kept["total"], kept["second"], parts.second_norm)
         products = _undrop(total, kept["down_kept"], parts.down_noise).to(dtype)
@@ -170,37 +183,42 @@ class Layer:
         added, first = self._norm_backward(normed, kept["added"], kept["first"], parts.first_norm)
         outer = _undrop(added, kept["out_kept"], parts.out_noise).to(dtype)
         out = self._linear_gradients(outer, kept["attended"], parts.out)
-        joined = self._attend_backward(outer @ self.out, kept["attention"])
-        inner = self._linear_gradients(joined, kept["input"], *self.first)
-        x = (joined @ self.joined).to(torch.float32).add_(added)
-        return [x, None, *inner, *out, *up, *down, *first, *second]
+        return outer @ self.out, added, [*out, *up, *down, *first, *second]
 
     def _attend(self, joined: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
         """Attend: [tokens, 3 · hidden] → [tokens, hidden]."""
         packing, heads = self.packing, self.parts.heads
         padded = packing.unpack(joined).view(packing.rows, packing.width, 3, heads, -1)
-        query, key, value = padded.permute(2, 0, 3, 1, 4).contiguous()
+        attended, kept = self._weigh(*padded.permute(2, 0, 3, 1, 4).contiguous())
+        return packing.pack(attended.transpose(1, 2).reshape(packing.rows * packing.width, -1)), kept
+
+    def _weigh(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Return attention's output of each query, [rows, heads, queries, size]; keys and values are [rows, heads, width, size]."""
+        packing = self.packing
         scores = (query @ key.transpose(-1, -2)).to(torch.float32).mul_(query.shape[-1] ** -0.5)
         if packing.hidden is not None:
             scores += packing.hidden
         weights = torch.softmax(scores, -1)
         there = self.noise.kept(tuple(weights.shape), self.parts.attention_noise)
         used = _undrop(weights, there, self.parts.attention_noise).to(self.dtype)
-        attended = (used @ value).transpose(1, 2).reshape(packing.rows * packing.width, -1)
         kept = {"query": query, "key": key, "value": value, "weights": weights.to(self.dtype), "kept": there}
-        return packing.pack(attended), kept
+        return used @ value, kept
 
     def _attend_backward(self, gradient: torch.Tensor, kept: dict[str, Any]) -> torch.Tensor:
         """Return the gradient of what ``_attend`` was given, by that of what it returned."""
-        packing, parts = self.packing, self.parts
-        query, key, value = kept["query"], kept["key"], kept["value"]
-        padded = packing.spread(gradient).view(packing.rows, packing.width, parts.heads, -1).transpose(1, 2).contiguous()
-        weights = kept["weights"].to(torch.float32)
-        used = _undrop(weights, kept["kept"], parts.attention_noise).to(self.dtype)
-        of_weights = _undrop((padded @ value.transpose(-1, -2)).to(torch.float32), kept["kept"], parts.attention_noise)
-        scores = _aten._softmax_backward_data(of_weights, weights, -1, torch.float32).mul_(query.shape[-1] ** -0.5).to(self.dtype)
-        three = torch.stack([scores @ key, scores.transpose(-1, -2) @ query, used.transpose(-1, -2) @ padded])
+        packing = self.packing
+        padded = packing.spread(gradient).view(packing.rows, packing.width, self.parts.heads, -1).transpose(1, 2).contiguous()
+        three = torch.stack(self._weigh_backward(padded, kept))
         return packing.pack(three.permute(1, 3, 0, 2, 4).reshape(packing.rows * packing.width, -1))
+
+    def _weigh_backward(self, gradient: torch.Tensor, kept: dict[str, Any]) -> list[torch.Tensor]:
+        """Return the gradients of queries, keys and values, by that of what ``_weigh`` returned."""
+        query, key, value, noise = kept["query"], kept["key"], kept["value"], self.parts.attention_noise
+        weights = kept["weights"].to(torch.float32)
+        used = _undrop(weights, kept["kept"], noise).to(self.dtype)
+        of_weights = _undrop((gradient @ value.transpose(-1, -2)).to(torch.float32), kept["kept"], noise)
+        scores = _aten._softmax_backward_data(of_weights, weights, -1, torch.float32).mul_(query.shape[-1] ** -0.5).to(self.dtype)
+        return [scores @ key, scores.transpose(-1, -2) @ query, used.transpose(-1, -2) @ gradient]
 
     def _norm_backward(
         self, gradient: torch.Tensor, x: torch.Tensor, moments: list[torch.Tensor], norm: torch.nn.LayerNorm

@@ -48,6 +48,27 @@ class LayerParts:
         return [parameter for module in modules for parameter in (module.weight, module.bias)]
 
 
+@dataclass(frozen=True)
+class Known:
+    """An encoder that is built like BERT: what runs its layers, the layers, and the parts of each."""
+
+    encoder: Any
+    layers: list[Any]
+    parts: list[LayerParts]
+
+
+def known_parts(network: Any) -> Known | None:
+    """Return the parts of a network's encoder; None if it is not built like BERT's in all that its layers' output depends on."""
+    found, config = layers_of(network), network.config
+    if found is None or getattr(config, "hidden_act", getattr(config, "activation", None)) != "gelu":
+        return None
+    if getattr(config, "position_embedding_type", None) not in (None, "absolute"):
+        return None
+    encoder, layers = found
+    parts = [part for layer in layers if (part := parts_of(layer)) is not None]
+    return Known(encoder, layers, parts) if layers and len(parts) == len(layers) else None
+
+
 def parts_of(layer: Any) -> LayerParts | None:
     """Return the parts of a layer; None if it is not built like BERT's, or something in it was replaced (by LoRA, say)."""
     name = type(layer).__name__
