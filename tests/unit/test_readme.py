@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sparknlp_ft.cli import parse
 from sparknlp_ft.commands import command
@@ -18,6 +19,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 FEATURES = (ROOT / "docs" / "FEATURES.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) for line in block.splitlines() if line.strip()]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+BUNDLE = yaml.safe_load((ROOT / "databricks.yml").read_text(encoding="utf-8"))
+JOBS = {job for file in (ROOT / "resources").glob("*.yml") for job in yaml.safe_load(file.read_text())["resources"].get("jobs", {})}
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
@@ -34,8 +37,9 @@ def test_a_command_parses(line: str) -> None:
         _loads(words[at + 1 :])
     elif words[0] == "databricks":
         assert words[1] == "bundle"
+        assert words[words.index("-t") + 1] in BUNDLE["targets"]
         if words[2] == "run":
-            assert (ROOT / "resources" / f"{words[3]}.yml").is_file()
+            assert words[3] in JOBS
     elif words[0].endswith("mlflow"):
         assert words[1:3] == ["ui", "--backend-store-uri"]
     elif words[0].endswith("pip"):
