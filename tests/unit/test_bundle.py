@@ -50,9 +50,9 @@ PLATFORM = {
     "workspace.current_user.userName": "me@example.com",
     "bundle.name": "sparknlp_ft",
     "bundle.target": "aws",
-    "resources.experiments.main.name": "/Users/me@example.com/[dev me] sparknlp_ft_aws",
-    "resources.schemas.main.name": "dev_me_sparknlp_ft",
-    "resources.registered_models.main.name": "dev_me_tickets",
+    "resources.experiments.runs.name": "/Users/me@example.com/[dev me] sparknlp_ft_aws",
+    "resources.schemas.lake.name": "dev_me_sparknlp_ft",
+    "resources.registered_models.example.name": "dev_me_tickets",
 }
 #: Values that a run fills in, of https://docs.databricks.com/jobs/dynamic-value-references.
 OF_A_RUN = {"job.run_id": "17", "job.repair_count": "0", "task.name": "task"}
@@ -66,7 +66,7 @@ def test_there_is_a_job_for_each_command_and_one_without_clusters_where_no_ranks
 
 
 def test_the_bundle_has_known_fields_only() -> None:
-    assert set(BUNDLE) == {"bundle", "include", "artifacts", "variables", "workspace", "targets"}
+    assert set(BUNDLE) == {"bundle", "include", "sync", "artifacts", "variables", "workspace", "targets"}
     for target in BUNDLE["targets"].values():
         assert set(target) <= {"mode", "default", "variables", "workspace", "run_as", "permissions", "resources"}
     for variable in BUNDLE["variables"].values():
@@ -82,6 +82,12 @@ def test_a_resource_has_known_fields_only(kind: str, name: str) -> None:
 def test_an_unknown_field_is_refused(kind: str, name: str) -> None:
     with pytest.raises(ValueError, match="no_such_field"):
         KINDS[kind].from_dict({**_filled(RESOURCES[kind][name]), "no_such_field": 1})
+
+
+def test_a_key_stands_for_one_resource() -> None:
+    # `databricks bundle run KEY` would not know which.
+    keys = [name for named in RESOURCES.values() for name in named]
+    assert len(keys) == len(set(keys))
 
 
 def test_every_variable_is_declared_and_every_declared_one_is_used() -> None:
@@ -126,6 +132,12 @@ def test_production_is_the_service_principals_alone() -> None:
     for kind, named in prod["resources"].items():
         for name, changed in named.items():
             KINDS[kind].from_dict(_filled({**RESOURCES[kind][name], **changed}))
+
+
+def test_no_two_files_become_one_notebook() -> None:
+    scripts = {file.with_suffix("") for file in ROOT.glob("notebooks/*.py")}
+    assert scripts & {file.with_suffix("") for file in ROOT.glob("notebooks/*.ipynb")}
+    assert "notebooks/*.ipynb" in BUNDLE["sync"]["exclude"]
 
 
 def test_each_build_has_a_version_of_its_own() -> None:
