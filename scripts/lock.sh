@@ -7,3 +7,4 @@ cd "$(dirname "$0")/.."
 uv=$(command -v uv || echo .uv/bin/uv)
 "$uv" pip compile pyproject.toml --all-extras --group feed --universal --generate-hashes --no-emit-index-url --no-header -p 3.11 \
   --output-file requirements.lock "$@"
+"$uv" pip compile --group docs --universal --generate-hashes --no-emit-index-url --no-header -p 3.11 --output-file requirements-docs.lock

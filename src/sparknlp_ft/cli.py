@@ -10,6 +10,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -89,6 +90,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:  # the last stop before the shell: the traceback is the message
         print(cleaned(traceback.format_exc()), end="", file=sys.stderr)
         return EXIT_OTHER
+
+
+def attempt(argv: Sequence[str] | None = None) -> int:
+    """Run one command as ``main`` does, for a scheduler that tries again whatever failed; what only the user can mend runs once.
+
+    Args:
+        argv: The command line, behind ``--refusal FILE``: a file that is one for all attempts at a task. An attempt that ends with exit
+            code 2 leaves it, and those that find it end at once. Without the option each attempt runs.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] != ["--refusal"]:
+        return main(given)
+    refusal, given = Path(given[1]), given[2:]
+    if refusal.exists():
+        print(
+            f"not tried again: an earlier attempt at {given[0]} ended with exit code {EXIT_USER}; see there what to mend", file=sys.stderr
+        )
+        return EXIT_USER
+    code = main(given)
+    if code == EXIT_USER:
+        refusal.parent.mkdir(parents=True, exist_ok=True)
+        refusal.touch()
+    return code
 
 
 def _dry_run(chosen: Command, config: Config, *, whole: bool) -> int:

@@ -1,6 +1,6 @@
 """The commands as functions, for notebooks: the session is the notebook's own, the results are objects, errors are exceptions.
 
-Settings are those of the command line and of a YAML file, as keyword arguments::
+Settings are those of the command line and of a YAML file, as keyword arguments:
 
     import sparknlp_ft as ft
 

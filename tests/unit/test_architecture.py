@@ -223,7 +223,7 @@ def test_jobs_are_one_script_and_a_call() -> None:
     [job] = (ROOT / "jobs").glob("*.py")
     text = job.read_text(encoding="utf-8")
     assert text.count("\n") <= JOB_LINES
-    assert f"jobs/{job.name} " in (ast.get_docstring(ast.parse(text)) or "") and "main()" in text
+    assert f"jobs/{job.name} " in (ast.get_docstring(ast.parse(text)) or "") and "attempt()" in text
 
 
 def test_every_module_says_its_place() -> None:

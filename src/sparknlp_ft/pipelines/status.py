@@ -11,7 +11,8 @@ from sparknlp_ft.config import Config
 from sparknlp_ft.reports.blocks import Cell, Report, Table
 from sparknlp_ft.reports.page import Viewed
 from sparknlp_ft.steps.command import Command, Option
-from sparknlp_ft.steps.standing import TableView, count_stale, list_tables
+from sparknlp_ft.steps.standing import TableView, count_stale, list_tables, said_of_scores
+from sparknlp_ft.steps.tidying import Spare, left_by_killed
 from sparknlp_ft.tracking.overview import ModelView, RunView, last_runs, registered
 from sparknlp_ft.tracking.store import connect
 from sparknlp_ft.training.leftovers import CUT_OFF, FINISHED, Left, left_in
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 RUNS = 8
+
+_MERGED = "the same command takes over what is whole of it, `sparknlp-ft clean` deletes it"
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,13 @@ class Status(Viewed):
     models: Sequence[ModelView]
     tables: Sequence[TableView]
     left: Sequence[Left]
+    killed: Sequence[Spare]  #: What scorings and ingests that were killed left behind.
     stale: tuple[int, int] | None  #: Rows without a prediction by the aliased model, of how many; None if nobody asked.
 
     def report(self) -> Report:
         """Return what notebooks show."""
-        open_runs: list[list[Cell]] = [[one.run.address, one.state, one.checkpoints, _go_on(one)] for one in self._open()]
+        unfinished: list[list[Cell]] = [[one.run.address, one.state, one.checkpoints, _go_on(one)] for one in self._open()]
+        unfinished += [[one.folder.address, one.what, None, _MERGED] for one in self.killed]
         return Report(
             "status",
             "how things stand",
@@ -42,19 +47,27 @@ class Status(Viewed):
             [
                 Table("Last runs", ["run", "name", "status", "started (UTC)", "table"], [_run(one) for one in self.runs]),
                 Table("Models", ["model", "versions", "aliases"], [[one.name, one.versions, _aliases(one)] for one in self.models]),
-                Table("Tables", ["table", "version", "columns"], [[one.path, one.version, ", ".join(one.columns)] for one in self.tables]),
-                *([Table("Unfinished", ["folder", "state", "checkpoints", "to go on"], open_runs)] if open_runs else []),
+                Table("Tables", ["table", "version", "holds scores of", "columns"], [self._table(one) for one in self.tables]),
+                *([Table("Unfinished", ["folder", "state", "checkpoints", "to go on"], unfinished)] if unfinished else []),
             ],
         )
 
     def __str__(self) -> str:
         lines = ["last runs", *[f"  {run}  {status:<9} {at}  {name}  {table}" for run, name, status, at, table in map(_run, self.runs)]]
         lines += ["models", *[f"  {one.name}: {one.versions} version(s); aliases: {_aliases(one)}" for one in self.models]]
-        lines += ["tables", *[f"  {one.path}: version {one.version}" for one in self.tables]]
+        told = [(one, self._scores(one)) for one in self.tables]
+        lines += ["tables", *[f"  {one.path}: version {one.version}{scores and ', with scores of '}{scores}" for one, scores in told]]
         if self.stale is not None:
             lines.append(f"  {_stale(self.stale)}")
-        open_runs = [f"  {one.run.address}: {one.state}, {one.checkpoints} checkpoint(s); {_go_on(one)}" for one in self._open()]
-        return "\n".join([*lines, *(["unfinished", *open_runs] if open_runs else [])])
+        unfinished = [f"  {one.run.address}: {one.state}, {one.checkpoints} checkpoint(s); {_go_on(one)}" for one in self._open()]
+        unfinished += [f"  {one.folder.address}: {one.what}; {_MERGED}" for one in self.killed]
+        return "\n".join([*lines, *(["unfinished", *unfinished] if unfinished else [])])
+
+    def _table(self, one: TableView) -> list[Cell]:
+        return [one.path, one.version, self._scores(one), ", ".join(one.columns)]
+
+    def _scores(self, one: TableView) -> str:
+        return said_of_scores(one, self.tables, self.models)
 
     def _open(self) -> list[Left]:
         return [one for one in self.left if one.state in (CUT_OFF, FINISHED)]
@@ -73,7 +86,8 @@ def run_status(config: Config, spark: SparkSession | None = None, *, rows: bool 
     """
     store = connect(config.tracking)
     stale = count_stale(config, spark) if rows else None
-    return Status(last_runs(store, RUNS), registered(store), list_tables(config.data.root), list(left_in(config.launch.run_dir)), stale)
+    left = list(left_in(config.launch.run_dir))
+    return Status(last_runs(store, RUNS), registered(store), list_tables(config.data.root), left, list(left_by_killed(config)), stale)
 
 
 def _run(run: RunView) -> list[Cell]:

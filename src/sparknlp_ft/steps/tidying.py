@@ -36,7 +36,7 @@ def spare_folders(config: Config, days: float) -> list[Spare]:
     """
     left = list(left_in(config.launch.run_dir))
     working = any(one.state == WORKING for one in left)
-    found = [*_runs(config), *([] if working else _snapshots(config)), *_scratch(config)]
+    found = [*_runs(config), *([] if working else _snapshots(config)), *left_by_killed(config)]
     return [one for one in found if one.days >= days]
 
 
@@ -52,7 +52,8 @@ def _snapshots(config: Config) -> Iterator[Spare]:
         yield _spare(folder / name, "snapshot, built again when it is needed")
 
 
-def _scratch(config: Config) -> Iterator[Spare]:
+def left_by_killed(config: Config) -> Iterator[Spare]:
+    """Yield the folders that a scoring or an ingest left which was killed: the next scoring of that table merges what is whole."""
     for folder in {Folder(config.data.root), snapshots_folder(config).parent}:
         for name in folder.names():
             # A stage whose driver lives has a beat that was just written.

@@ -1,4 +1,4 @@
-"""What the log of a Delta folder on this machine says, read as the files it is: the columns, without a session or a JVM.
+"""What the log of a Delta folder on this machine says, read as the files it is: the columns and the last commits, without a JVM.
 
 Whether a column is there can so be told in a moment. Rows are read by Spark alone, and so is every table elsewhere.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ class Columns:
 
     version: int
     schema: T.StructType
+    table_id: str
 
     @property
     def columns(self) -> Sequence[str]:
@@ -57,10 +58,19 @@ def columns_of(ref: TableRef, version: int | None = None) -> Columns | None:
     commits = _numbers(names, _COMMIT, version)
     checkpoints = _numbers(names, _CHECKPOINT, version)
     latest = max([*commits, *checkpoints], default=-1)
-    text = _newest_schema(folder / LOG, commits, checkpoints)
-    if text is None or (version is not None and latest != version):
+    table = _newest_metadata(folder / LOG, commits, checkpoints)
+    if table is None or (version is not None and latest != version):
         return None
-    return Columns(latest, T.StructType.fromJson(json.loads(text)))
+    return Columns(latest, T.StructType.fromJson(json.loads(table["schemaString"])), str(table["id"]))
+
+
+def commits_of(folder: Path, most: int) -> Iterator[Mapping[str, Any]]:
+    """Yield what the last commits of a table say of themselves, the latest first, as long as none between them is gone."""
+    numbers = sorted(_numbers([path.name for path in (folder / LOG).iterdir()], _COMMIT, None), reverse=True)
+    for at, number in enumerate(numbers[:most]):
+        if number != numbers[0] - at:
+            return
+        yield next((action["commitInfo"] for action in _actions(folder / LOG, number) if action.get("commitInfo")), {})
 
 
 def tables_beside(ref: TableRef) -> list[str] | None:
@@ -76,20 +86,24 @@ def _numbers(names: Sequence[str], form: re.Pattern[str], version: int | None) -
     return [number for number in found if version is None or number <= version]
 
 
-def _newest_schema(log: Path, commits: Sequence[int], checkpoints: Sequence[int]) -> str | None:
+def _actions(log: Path, number: int) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (log / f"{number:020d}.json").read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _newest_metadata(log: Path, commits: Sequence[int], checkpoints: Sequence[int]) -> dict[str, Any] | None:
     """Look through the commits back to the last checkpoint, and then into that."""
     last = max(checkpoints, default=-1)
     for number in sorted((one for one in commits if one > last), reverse=True):
-        actions = [json.loads(line) for line in (log / f"{number:020d}.json").read_text(encoding="utf-8").splitlines() if line.strip()]
-        if (found := _schema_in(actions)) is not None:
+        if (found := _metadata_in(_actions(log, number))) is not None:
             return found
     if last < 0:
         return None
     import pyarrow.parquet as pq
 
     parts = [path for path in sorted(log.glob(f"{last:020d}.checkpoint*.parquet")) if "metaData" in pq.read_schema(path).names]
-    return next((found for part in parts if (found := _schema_in(pq.read_table(part, columns=["metaData"]).to_pylist())) is not None), None)
+    read = (_metadata_in(pq.read_table(part, columns=["metaData"]).to_pylist()) for part in parts)
+    return next((found for found in read if found is not None), None)
 
 
-def _schema_in(actions: Sequence[dict[str, Any]]) -> str | None:
-    return next((action["metaData"]["schemaString"] for action in actions if action.get("metaData")), None)
+def _metadata_in(actions: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((action["metaData"] for action in actions if action.get("metaData")), None)

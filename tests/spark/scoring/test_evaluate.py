@@ -60,6 +60,10 @@ def test_splits_and_models_can_be_chosen(lake: Lake, support: Rows) -> None:
     config = lake.config("support")
     everything = run_evaluate(config, lake.spark, split="all", model="tiny/2")
     assert everything.rows == 30 and everything.model.display == "tiny/2"
+    reached = everything.metrics["accuracy"]
+    assert run_evaluate(config, lake.spark, split="all", model="tiny/2", at_least=[f"accuracy={reached}"]).metrics["accuracy"] == reached
+    with pytest.raises(ModelError, match=rf"reaches accuracy {reached:.4f} on .*asks for 1\.01.*artifacts evaluation/support-all"):
+        run_evaluate(config, lake.spark, split="all", model="tiny/2", at_least=["accuracy=1.01"])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparknlp_ft.tables.delta import TableRef
-from sparknlp_ft.tables.own_log import columns_of, tables_beside
+from sparknlp_ft.tables.own_log import columns_of, commits_of, tables_beside
 
 
 def schema(*names: str) -> str:
@@ -66,3 +66,14 @@ def test_what_is_elsewhere_is_not_looked_for(tmp_path: Path) -> None:
 
 def test_neighbours_are_named(table: Path) -> None:
     assert tables_beside(TableRef("path", str(table.parent / "tikets"))) == ["tickets"]
+
+
+def test_the_last_commits_are_told_as_long_as_none_is_gone(table: Path) -> None:
+    assert [one["version"] for one in commits_of(table, 3)] == [3, 2, 1]
+    (table / "_delta_log" / f"{1:020d}.json").unlink()
+    assert [one["version"] for one in commits_of(table, 9)] == [3, 2]
+
+
+def test_a_table_has_its_id(table: Path) -> None:
+    columns = columns_of(TableRef("path", str(table)))
+    assert columns is not None and columns.table_id == "x"

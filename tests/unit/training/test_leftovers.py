@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from sparknlp_ft.config import Config
-from sparknlp_ft.steps.tidying import spare_folders
+from sparknlp_ft.pipelines.status import Status
+from sparknlp_ft.steps.tidying import left_by_killed, spare_folders
 from sparknlp_ft.training.leftovers import CUT_OFF, FINISHED, LOGGED, WORKING, left_in
 from sparknlp_ft.training.run_folder import RunFolder, Runs
 
@@ -70,3 +71,14 @@ def test_no_snapshot_goes_while_a_training_is_at_work(config: Config, someone: p
     run.announce({"host": socket.gethostname(), "process": someone.pid, "since": someone.create_time(), "time": time.time()})
     assert {one.state for one in left_in(config.launch.run_dir) if one.run.folder.name == "cut"} == {WORKING}
     assert {one.folder.name for one in spare_folders(config, 0)} == {"logged", STAGE}
+
+
+def test_status_says_how_to_go_on_with_what_was_killed(config: Config) -> None:
+    told = Status([], [], [], list(left_in(config.launch.run_dir)), list(left_by_killed(config)), None)
+    lines = str(told).splitlines()
+    unfinished = lines[lines.index("unfinished") + 1 :]
+    assert len(unfinished) == 3
+    assert "cut: cut off, 1 checkpoint(s); the same command goes on" in unfinished[0]
+    assert "done: finished, not registered, 0 checkpoint(s); the same command registers its model" in unfinished[1]
+    assert f"{STAGE}: left by a job that was killed; the same command takes over what is whole of it" in unfinished[2]
+    assert STAGE in told._repr_html_()
