@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # spark-submit, spark-class and horovodrun look for their Python on PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test test-faults test-connect test-wheel check unit format lint types lock reference docs bench clean
+.PHONY: help setup run-docs demo test test-faults test-connect test-wheel check unit format lint types lock reference docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ lock: setup ## resolve pyproject.toml to requirements.lock anew
 
 reference: setup ## write conf/reference.yaml from the configuration's models
 	@$(PYTHON) scripts/write_reference.py
+
+run-docs: setup ## run every command that README and docs show, but those that need more than this machine
+	@$(PYTHON) scripts/run_docs.py
 
 docs: ## the documentation as a site, in build/site
 	@bash scripts/docs.sh
