@@ -63,7 +63,8 @@ class Folder:
             return LocalFileSystem(auto_mkdir=True), address
         if address.startswith("file:"):
             return LocalFileSystem(auto_mkdir=True), "/" + address.removeprefix("file:").lstrip("/")
-        return fsspec.core.url_to_fs(address)
+        # What a listing said is not kept: another process may have written meanwhile, and s3fs would read the object that was.
+        return fsspec.core.url_to_fs(address, use_listings_cache=False)
 
     @property
     def files(self) -> Any:
@@ -88,7 +89,6 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return the names of what is directly in it, sorted; nothing if it is not there."""
-        # Object stores are asked anew: another process may have written meanwhile.
         self.files.invalidate_cache(self.path)
         try:
             found = self.files.ls(self.path, detail=False)
@@ -117,8 +117,8 @@ class Folder:
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Return what ``write_json`` wrote; None if it is not there, or not whole."""
         try:
-            with self.open(name) as stream:
-                return json.loads(stream.read())
+            # In one request: s3fs opens with one and reads with another, and refuses an object that was overwritten in between.
+            return json.loads(self.files.cat_file(f"{self.path}/{name}"))
         except (FileNotFoundError, ValueError):
             return None
 
