@@ -100,3 +100,10 @@ class S3Server(Server):
     def settings(self) -> dict[str, str]:
         """Environment variables by which all clients find it: boto3 and what uses it, pyarrow, Spark."""
         return {"AWS_ENDPOINT_URL": self.uri, **self.CREDENTIALS}
+
+    def make_bucket(self, name: str) -> None:
+        """Make a bucket."""
+        import boto3
+
+        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+        boto3.client("s3", endpoint_url=self.uri, **keys).create_bucket(Bucket=name)

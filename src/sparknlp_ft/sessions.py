@@ -240,3 +240,16 @@ def hadoop_files(spark: SparkSession, path: str) -> tuple[Any, Any] | None:
     assert jvm is not None
     where = jvm.org.apache.hadoop.fs.Path(path)
     return where.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), where
+
+
+def java_reason(error: Exception) -> str | None:
+    """Return in a line what the JVM said; None of an error that is not its own."""
+    from py4j.protocol import Py4JJavaError
+
+    return str(error.java_exception.toString()).splitlines()[0][:300] if isinstance(error, Py4JJavaError) else None
+
+
+def hadoop_version(spark: SparkSession) -> str:
+    """Return the version of Hadoop's libraries in the JVM, which its clients of storages must have as well."""
+    jvm: Any = spark.sparkContext._jvm
+    return str(jvm.org.apache.hadoop.util.VersionInfo.getVersion())

@@ -207,13 +207,16 @@ class Folder:
             yield Path(self.path)
             return
         with tempfile.TemporaryDirectory(prefix="sparknlp_ft-copy-") as scratch:
-            target = Path(scratch) / self.name
-            target.mkdir()
-            for path in self.files.find(self.path):
-                inner = str(path).removeprefix(self.path).lstrip("/")
-                (target / inner).parent.mkdir(parents=True, exist_ok=True)
-                self.files.get_file(path, str(target / inner))
-            yield target
+            self.fetch(Path(scratch) / self.name)
+            yield Path(scratch) / self.name
+
+    def fetch(self, target: Path) -> None:
+        """Copy all files to a new local folder."""
+        target.mkdir(parents=True, exist_ok=True)
+        for path in self.files.find(self.path):
+            inner = str(path).removeprefix(self.path).lstrip("/")
+            (target / inner).parent.mkdir(parents=True, exist_ok=True)
+            self.files.get_file(path, str(target / inner))
 
     def _copy(self, source: Path, name: str) -> str:
         """Copy a local file to an object, and return its digest."""

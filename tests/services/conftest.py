@@ -30,9 +30,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in server.settings.items():
             patch.setenv(name, value)
-        import boto3
-
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        server.make_bucket(BUCKET)
         yield server
     server.kill()
 
@@ -51,9 +49,25 @@ def s3_spark(s3: S3Server, request: pytest.FixtureRequest) -> SparkSession:
 
 
 def hadoop_aws() -> str:
+    """Return the package that Spark reads ``s3a://`` with, as it is named for ``--packages``."""
     from fetch_jars import s3
 
     return s3()
+
+
+def put(key: str, content: bytes) -> None:
+    """Write an object into the bucket, past the project."""
+    import boto3
+
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
+
+
+def keys(prefix: str) -> list[str]:
+    """Return the keys of the bucket that begin so."""
+    import boto3
+
+    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    return [one["Key"] for page in pages for one in page.get("Contents", [])]
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +14,7 @@ from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.pipelines.train import TrainOutcome, run_train
 from sparknlp_ft.tracking.store import connect
 from tests.servers import MlflowServer
-from tests.services.conftest import BUCKET
+from tests.services.conftest import BUCKET, keys, put
 from tests.tiny import tiny_model_dir
 
 if TYPE_CHECKING:
@@ -23,19 +22,6 @@ if TYPE_CHECKING:
 
 ROWS = 200
 WORDS = {"lost": "card", "charged": "fee", "transfer": "money"}
-
-
-def put(key: str, content: bytes) -> None:
-    import boto3
-
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
-
-
-def keys(prefix: str) -> list[str]:
-    import boto3
-
-    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-    return [one["Key"] for page in pages for one in page.get("Contents", [])]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +63,5 @@ def test_each_row_is_scored_once(s3_spark: SparkSession, trained: tuple[Config, 
 
 
 def test_it_is_evaluated(s3_spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
-    config, outcome = trained
-    result: Any = run_evaluate(config, s3_spark)
+    result: Any = run_evaluate(trained[0], s3_spark)
     assert result.rows == 40
