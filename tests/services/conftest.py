@@ -36,8 +36,19 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="session")
-def s3_spark(s3: S3Server, request: pytest.FixtureRequest) -> SparkSession:
-    """The session, started with Hadoop's S3 client."""
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that neither this process nor those it starts from now on can append to, or write in the middle of."""
+    from volume import VARIABLE, mount
+
+    folder = tmp_path_factory.mktemp("volume")
+    os.environ[VARIABLE] = str(folder)
+    mount(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def s3_spark(s3: S3Server, volume: Path, request: pytest.FixtureRequest) -> SparkSession:
+    """The session, started with Hadoop's S3 client, and with workers for which the volume is one."""
     from fetch_jars import IVY
 
     from tests.conftest import SMALL_TABLES
