@@ -77,7 +77,9 @@ class MlflowServer(Server):
 
     def __init__(self, folder: Path, artifacts: str | None = None, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(folder, "/health")
-        self.artifacts, self.environment = artifacts or str(folder / "artifacts"), dict(environment or {})
+        self.artifacts = artifacts or str(folder / "artifacts")
+        # Half a dozen processes for judges and prompts, of which nothing here makes use.
+        self.environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **(environment or {})}
 
     def command(self) -> list[str]:
         store = ["--backend-store-uri", f"sqlite:///{self.folder}/store.db", "--artifacts-destination", self.artifacts]

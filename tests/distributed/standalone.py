@@ -50,7 +50,7 @@ def standalone_cluster(folder: Path, *, workers: int = 2, memory: str = "3g") ->
 
 
 def submitted(
-    master: str, job: Path, *arguments: str, packages: str, cwd: Path, worker_python: str = sys.executable
+    master: str, job: Path, *arguments: str, packages: str, cwd: Path, worker_python: str = sys.executable, archives: str = ""
 ) -> Callable[..., subprocess.Popen[str]]:
     """Return what starts one job through ``spark-submit`` with Delta's package, as the README says; it takes where its output goes."""
     settings = {
@@ -65,6 +65,7 @@ def submitted(
         "spark.driver.extraJavaOptions": SHORT_LIVED,
         "spark.executor.extraJavaOptions": SHORT_LIVED,
     }
+    settings |= {"spark.archives": archives} if archives else {}
     options = [text for name, value in settings.items() for text in ("--conf", f"{name}={value}")]
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", master, "--packages", packages, *options, str(job), *arguments]
     env = {**_environment(), "PYSPARK_DRIVER_PYTHON": sys.executable, "PYSPARK_PYTHON": worker_python}
