@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sparknlp_ft.config import Config, load_config
+from sparknlp_ft.cli import main
+from sparknlp_ft.config import Config, ModelConfig, load_config
+from sparknlp_ft.models.origin import check_folder, resolve_base
 from sparknlp_ft.pipelines.evaluate import run_evaluate
 from sparknlp_ft.pipelines.ingest import run_ingest
 from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.pipelines.train import TrainOutcome, run_train
+from sparknlp_ft.storage import Folder
 from sparknlp_ft.tracking.store import connect
-from tests.servers import MlflowServer
+from tests.servers import MlflowServer, S3Server
 from tests.services.conftest import BUCKET, keys, put
 from tests.tiny import tiny_model_dir
 
@@ -65,3 +69,47 @@ def test_each_row_is_scored_once(s3_spark: SparkSession, trained: tuple[Config, 
 def test_it_is_evaluated(s3_spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
     result: Any = run_evaluate(trained[0], s3_spark)
     assert result.rows == 40
+
+
+@pytest.mark.parametrize(
+    ("root", "told"),
+    [
+        (f"s3://{BUCKET}/lake", 'No FileSystem for scheme "s3". Outside Databricks and EMR, Spark calls S3 s3a://: write the address so'),
+        ("s3a://absent/lake", "does not exist. Correct the address, or what Spark is told of the storage: its endpoint, its credentials"),
+    ],
+)
+def test_tables_that_spark_cannot_reach_are_told(
+    s3_spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], root: str, told: str
+) -> None:
+    (tmp_path / "texts.csv").write_text("id,text,label\n1,a,b\n")
+    sources = f"data.sources=[{{format: csv, path: {tmp_path / 'texts.csv'}}}]"
+    assert main(["ingest", "data.table=texts", f"data.root={root}", sources]) == 2
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sparknlp-ft ingest: ")]
+    assert line.startswith(f"sparknlp-ft ingest: '{root}/texts' cannot be reached by Spark: ") and told in line
+
+
+def test_a_run_folder_that_cannot_be_written_is_told_before_spark_starts(
+    s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["data.table=texts", f"data.root={tmp_path}", f"model.base={tiny_model_dir(tmp_path)}", "launch.run_dir=s3://absent/runs"]
+    assert main(["train", *given]) == 2
+    assert "launch.run_dir: 's3://absent/runs' cannot be written: The specified bucket does not exist" in capsys.readouterr().err
+
+
+def test_what_another_process_writes_is_seen(s3: S3Server) -> None:
+    folder = Folder(f"s3://{BUCKET}/shared")
+    folder.write_json("a.json", {"count": 1})
+    assert folder.names() == ["a.json"] and folder.read_json("a.json") == {"count": 1}
+    put("shared/a.json", b'{"count": 1234567}')
+    put("shared/b.json", b"{}")
+    assert folder.read_json("a.json") == {"count": 1234567} and folder.read_json("b.json") == {}
+    assert folder.has("b.json") and folder.names() == ["a.json", "b.json"]
+    folder.delete("a.json")
+    folder.delete("absent.json")
+    assert folder.names() == ["b.json"] and folder.read_json("a.json") is None
+
+
+def test_a_base_model_on_s3(s3: S3Server, tmp_path: Path) -> None:
+    for path in tiny_model_dir(tmp_path).iterdir():
+        put(f"models/tiny/{path.name}", path.read_bytes())
+    assert check_folder(resolve_base(ModelConfig(base=f"s3://{BUCKET}/models/tiny"))).name == "tiny"
