@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sparknlp_ft.cli import main
 from sparknlp_ft.config import TrackingConfig
+from sparknlp_ft.pipelines import train
 from sparknlp_ft.tracking import patience
 from sparknlp_ft.tracking.store import connect, find_alias
 from tests.servers import MlflowServer, S3Server
@@ -73,20 +74,35 @@ def test_train_register_score_evaluate(
 def test_artifacts_that_cannot_be_stored_lose_no_model(
     folder: Path, s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server is there, and the storage behind it is not."""
+    """The server is there, and the storage behind it is gone when the model is to be logged."""
     monkeypatch.setattr(patience, "LAST_PATIENCE", 4.0)
+    monkeypatch.setattr(patience, "PATIENCE", 4.0)
     storage = S3Server(tmp_path / "storage")
     server = MlflowServer(tmp_path / "server", f"s3://{BUCKET}/mlflow", {**storage.settings, "AWS_MAX_ATTEMPTS": "1"})
-    server.start()
+    given, log = settings(folder, f"tracking.uri={server.uri}", "train.seed=7"), train.log_result
+
+    def storage_gone(*args: Any) -> Any:
+        storage.kill()
+        return log(*args)
+
     try:
-        given = settings(folder, f"tracking.uri={server.uri}", "train.seed=7")
-        assert main(["train", *given]) == 2
+        server.start()
+        begin(storage)
+        with monkeypatch.context() as patch:
+            patch.setattr(train, "log_result", storage_gone)
+            assert main(["train", *given]) == 2
         [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sparknlp-ft train: ")]
-        assert "its model is safe in" in line and "the same command registers it" in line
-        storage.start()
-        storage.make_bucket(BUCKET)
+        [best] = [path.parent for path in folder.glob("runs/*/best-*/config.json") if not (path.parents[1] / "closed.json").exists()]
+        assert f"its model is safe in '{best}': the same command registers it once the store answers, and does not train again" in line
+        begin(storage)
         assert main(["train", *given]) == 0
-        assert f"champion → {NAME}/1" in capsys.readouterr().out
+        told = capsys.readouterr()
+        assert "is finished already" in told.err and f"champion → {NAME}/1" in told.out
     finally:
         server.kill()
         storage.kill()
+
+
+def begin(storage: S3Server) -> None:
+    storage.start()
+    storage.make_bucket(BUCKET)
