@@ -242,6 +242,14 @@ def hadoop_files(spark: SparkSession, path: str) -> tuple[Any, Any] | None:
     return where.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), where
 
 
+def spark_address(spark: SparkSession, address: str) -> str:
+    """Return an address as this session knows it: S3 is ``s3a://`` but where a platform has a client of its own, as EMR and Databricks."""
+    if is_connect(spark) or not address.startswith("s3://"):
+        return address
+    known = spark.sparkContext._jsc.hadoopConfiguration().get("fs.s3.impl")
+    return address if known else f"s3a{address.removeprefix('s3')}"
+
+
 def java_reason(error: Exception) -> str | None:
     """Return in a line what the JVM said; None of an error that is not its own."""
     from py4j.protocol import Py4JJavaError

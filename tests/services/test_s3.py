@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sparknlp_ft.cli import main
-from sparknlp_ft.config import Config, ModelConfig, load_config
+from sparknlp_ft.config import Config, ModelConfig, SourceConfig, load_config
 from sparknlp_ft.models.origin import check_folder, resolve_base
 from sparknlp_ft.pipelines.evaluate import run_evaluate
 from sparknlp_ft.pipelines.ingest import run_ingest
 from sparknlp_ft.pipelines.score import run_score
 from sparknlp_ft.pipelines.train import TrainOutcome, run_train
+from sparknlp_ft.sources.listing import list_files
+from sparknlp_ft.sources.parquet import read_parquet
 from sparknlp_ft.storage import Folder
 from sparknlp_ft.tracking.store import connect
 from tests.servers import MlflowServer, S3Server
@@ -113,3 +118,13 @@ def test_a_base_model_on_s3(s3: S3Server, tmp_path: Path) -> None:
     for path in tiny_model_dir(tmp_path).iterdir():
         put(f"models/tiny/{path.name}", path.read_bytes())
     assert check_folder(resolve_base(ModelConfig(base=f"s3://{BUCKET}/models/tiny"))).name == "tiny"
+
+
+@pytest.mark.parametrize("scheme", ["s3", "s3a"])
+def test_parquet_sources(s3_spark: SparkSession, scheme: str) -> None:
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"text": ["a", "b", "c"]}), stream)
+    put("parquet/part.parquet", stream.getvalue())
+    files = list_files(SourceConfig(format="parquet", path=f"{scheme}://{BUCKET}/parquet"))
+    frame, counts = read_parquet(s3_spark, files)
+    assert [rows for *_, rows in counts] == [3] and sorted(row.text for row in frame.select("text").collect()) == ["a", "b", "c"]
