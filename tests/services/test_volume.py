@@ -1,4 +1,4 @@
-"""Training with everything but tables on a folder that neither appends nor writes in the middle, as a mounted Volume is."""
+"""Training on a folder that neither appends nor writes in the middle, as a mounted Volume is: all but tables and MLflow's own store."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_ranks_train_on_it(s3_spark: SparkSession, volume: Path, tmp_path: Path)
         f"model={{base: {tiny_model_dir(volume / 'models')}, dropout: 0.0}}", "text.max_length=32",
         "train={epochs: 3, batch_size: 16, learning_rate: 0.004, patience: null}",
         f"launch={{ranks: 2, checkpoint_steps: 3, run_dir: {volume / 'runs'}}}",
-        f"tracking={{uri: 'sqlite:///{tmp_path}/mlflow.db', artifacts: {volume / 'artifacts'}, tensorboard: {volume / 'events'}}}",
+        f"tracking={{uri: 'sqlite:///{tmp_path}/mlflow.db', tensorboard: {volume / 'events'}}}",
         "tracking.model_name=on-volume", "tracking.gate=alias", "score.precision=float32",
     ]  # fmt: skip
     config = load_config(None, settings)
