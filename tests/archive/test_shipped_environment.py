@@ -36,8 +36,8 @@ def archive(tmp_path: Path) -> Path:
     bin_ = tmp_path / "env" / "bin"
     run(sys.executable, "-m", "venv", str(tmp_path / "env"))
     run(str(bin_ / "pip"), "--disable-pip-version-check", "--quiet", "install", str(ROOT), "venv-pack")
-    run(str(bin_ / "venv-pack"), "--quiet", "--prefix", str(tmp_path / "env"), "--format", "tar", "--output", str(tmp_path / "env.tar"))
-    return tmp_path / "env.tar"
+    run(str(bin_ / "venv-pack"), "--quiet", "--compress-level", "0", "--prefix", str(tmp_path / "env"), "-o", str(tmp_path / "env.tar.gz"))
+    return tmp_path / "env.tar.gz"
 
 
 def run(*command: str) -> None:
