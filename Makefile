@@ -35,7 +35,7 @@ test-services: setup ## whole jobs with S3 and MLflow's server on this machine, 
 test-connect: setup ## ingest and score on a Spark Connect server of this machine
 	@$(PYTHON) -m pytest tests/spark/sources/test_ingest.py tests/spark/scoring/test_score.py --connect
 
-test-archive: setup ## score on workers that have nothing, with an environment shipped as an archive (downloads 3 GB, takes 30 GB of disk)
+test-archive: setup ## score on workers that have nothing, with an environment shipped as an archive (downloads 3 GB, takes 45 GB of disk)
 	@$(PYTHON) -m pytest tests/archive
 
 test-wheel: setup ## the wheel in an environment that has a cluster's Spark and torch: both stay what they were (downloads 0.7 GB)

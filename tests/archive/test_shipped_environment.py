@@ -1,7 +1,7 @@
 """An environment shipped as an archive to workers that have nothing but a Python of the same version, as docs/SERVICES.md says.
 
 The archive is what ``pip`` makes of the wheel's needs and ``venv-pack`` of that: with PyPI's torch, which carries CUDA, 6 GB, so that
-this is no test of every change (``make test-archive``; 30 GB of disk). ``SPARKNLP_FT_TEST_ARCHIVE`` names an archive to try instead.
+this is no test of every change (``make test-archive``; 45 GB of disk). ``SPARKNLP_FT_TEST_ARCHIVE`` names an archive to try instead.
 """
 
 from __future__ import annotations
