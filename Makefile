@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # spark-submit, spark-class and horovodrun look for their Python on PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run-docs demo test test-faults test-connect test-wheel check unit format lint types lock reference docs bench clean
+.PHONY: help setup demo test test-faults test-services test-connect test-archive test-wheel run-docs check unit format lint types lock reference docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,14 +22,21 @@ setup: ## venv with the locked packages, Horovod, Delta's jars; seconds when not
 demo: setup ## the whole main job on a data set of the project's own
 	@$(PYTHON) -m sparknlp_ft.demo
 
-test: setup ## all tests but those of faults: unit, Spark, real Horovod ranks
-	@$(PYTHON) -m pytest tests --ignore tests/faults
+test: setup ## all tests but those with a target of their own: unit, Spark, real Horovod ranks
+	@$(PYTHON) -m pytest tests --ignore tests/faults --ignore tests/services --ignore tests/archive
 
 test-faults: setup ## ranks and commands killed, stopped, interrupted at named points of real runs
 	@$(PYTHON) -m pytest tests/faults
 
+test-services: setup ## whole jobs with S3 and MLflow's server on this machine, a Volume's rules, a cluster's bare workers (fetches 0.7 GB of jars)
+	@$(PYTHON) -S scripts/fetch_jars.py s3
+	@$(PYTHON) -m pytest tests/services
+
 test-connect: setup ## ingest and score on a Spark Connect server of this machine
 	@$(PYTHON) -m pytest tests/spark/sources/test_ingest.py tests/spark/scoring/test_score.py --connect
+
+test-archive: setup ## score on workers that have nothing, with an environment shipped as an archive (downloads 3 GB, takes 45 GB of disk)
+	@$(PYTHON) -m pytest tests/archive
 
 test-wheel: setup ## the wheel in an environment that has a cluster's Spark and torch: both stay what they were (downloads 0.7 GB)
 	@$(PYTHON) scripts/try_wheel.py

@@ -80,7 +80,7 @@ main() {
     state >"$stamp"
     say "packages ready in $((SECONDS - start)) s"
   fi
-  "$VENV/bin/python" -S scripts/fetch_delta.py
+  "$VENV/bin/python" -S scripts/fetch_jars.py
 }
 
 main "$@"

@@ -240,3 +240,24 @@ def hadoop_files(spark: SparkSession, path: str) -> tuple[Any, Any] | None:
     assert jvm is not None
     where = jvm.org.apache.hadoop.fs.Path(path)
     return where.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), where
+
+
+def spark_address(spark: SparkSession, address: str) -> str:
+    """Return an address as this session knows it: S3 is ``s3a://`` but where a platform has a client of its own, as EMR and Databricks."""
+    if is_connect(spark) or not address.startswith("s3://"):
+        return address
+    known = spark.sparkContext._jsc.hadoopConfiguration().get("fs.s3.impl")
+    return address if known else f"s3a{address.removeprefix('s3')}"
+
+
+def java_reason(error: Exception) -> str | None:
+    """Return in a line what the JVM said; None of an error that is not its own."""
+    from py4j.protocol import Py4JJavaError
+
+    return str(error.java_exception.toString()).splitlines()[0][:300] if isinstance(error, Py4JJavaError) else None
+
+
+def hadoop_version(spark: SparkSession) -> str:
+    """Return the version of Hadoop's libraries in the JVM, which its clients of storages must have as well."""
+    jvm: Any = spark.sparkContext._jvm
+    return str(jvm.org.apache.hadoop.util.VersionInfo.getVersion())

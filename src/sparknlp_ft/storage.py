@@ -63,7 +63,8 @@ class Folder:
             return LocalFileSystem(auto_mkdir=True), address
         if address.startswith("file:"):
             return LocalFileSystem(auto_mkdir=True), "/" + address.removeprefix("file:").lstrip("/")
-        return fsspec.core.url_to_fs(address)
+        # What a listing said is not kept: another process may have written meanwhile, and s3fs would read the object that was.
+        return fsspec.core.url_to_fs(address, use_listings_cache=False)
 
     @property
     def files(self) -> Any:
@@ -88,7 +89,6 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return the names of what is directly in it, sorted; nothing if it is not there."""
-        # Object stores are asked anew: another process may have written meanwhile.
         self.files.invalidate_cache(self.path)
         try:
             found = self.files.ls(self.path, detail=False)
@@ -117,8 +117,8 @@ class Folder:
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Return what ``write_json`` wrote; None if it is not there, or not whole."""
         try:
-            with self.open(name) as stream:
-                return json.loads(stream.read())
+            # In one request: s3fs opens with one and reads with another, and refuses an object that was overwritten in between.
+            return json.loads(self.files.cat_file(f"{self.path}/{name}"))
         except (FileNotFoundError, ValueError):
             return None
 
@@ -207,13 +207,16 @@ class Folder:
             yield Path(self.path)
             return
         with tempfile.TemporaryDirectory(prefix="sparknlp_ft-copy-") as scratch:
-            target = Path(scratch) / self.name
-            target.mkdir()
-            for path in self.files.find(self.path):
-                inner = str(path).removeprefix(self.path).lstrip("/")
-                (target / inner).parent.mkdir(parents=True, exist_ok=True)
-                self.files.get_file(path, str(target / inner))
-            yield target
+            self.fetch(Path(scratch) / self.name)
+            yield Path(scratch) / self.name
+
+    def fetch(self, target: Path) -> None:
+        """Copy all files to a new local folder."""
+        target.mkdir(parents=True, exist_ok=True)
+        for path in self.files.find(self.path):
+            inner = str(path).removeprefix(self.path).lstrip("/")
+            (target / inner).parent.mkdir(parents=True, exist_ok=True)
+            self.files.get_file(path, str(target / inner))
 
     def _copy(self, source: Path, name: str) -> str:
         """Copy a local file to an object, and return its digest."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyspark
 
@@ -48,7 +49,9 @@ def standalone_cluster(folder: Path, *, workers: int = 2, memory: str = "3g") ->
             process.wait(timeout=30)
 
 
-def submitted(master: str, job: Path, *arguments: str, packages: str, cwd: Path) -> Callable[..., subprocess.Popen[str]]:
+def submitted(
+    master: str, job: Path, *arguments: str, packages: str, cwd: Path, worker_python: str = sys.executable, archives: str = ""
+) -> Callable[..., subprocess.Popen[str]]:
     """Return what starts one job through ``spark-submit`` with Delta's package, as the README says; it takes where its output goes."""
     settings = {
         "spark.executor.memory": "1g",
@@ -62,14 +65,16 @@ def submitted(master: str, job: Path, *arguments: str, packages: str, cwd: Path)
         "spark.driver.extraJavaOptions": SHORT_LIVED,
         "spark.executor.extraJavaOptions": SHORT_LIVED,
     }
+    settings |= {"spark.archives": archives} if archives else {}
     options = [text for name, value in settings.items() for text in ("--conf", f"{name}={value}")]
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", master, "--packages", packages, *options, str(job), *arguments]
-    return partial(subprocess.Popen, command, cwd=cwd, env=_environment(), text=True)
+    env = {**_environment(), "PYSPARK_DRIVER_PYTHON": sys.executable, "PYSPARK_PYTHON": worker_python}
+    return partial(subprocess.Popen, command, cwd=cwd, env=env, text=True)
 
 
-def spark_submit(master: str, job: Path, *arguments: str, packages: str, cwd: Path, timeout: int = 600) -> subprocess.CompletedProcess[str]:
-    """Run one job through ``spark-submit`` and return what it printed."""
-    with submitted(master, job, *arguments, packages=packages, cwd=cwd)(stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+def spark_submit(master: str, job: Path, *arguments: str, timeout: int = 600, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run one job through ``spark-submit``, with settings as ``submitted`` takes them, and return what it printed."""
+    with submitted(master, job, *arguments, **settings)(stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             output, errors = process.communicate(timeout=timeout)
         except BaseException:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +19,7 @@ from sparknlp_ft.progress import setup_logging
 from sparknlp_ft.tracking import patience
 from sparknlp_ft.tracking.patience import REQUEST_SETTINGS
 from sparknlp_ft.tracking.store import connect
-from tests.unit.tracking.stores import closed_port
+from tests.servers import MlflowServer
 
 if TYPE_CHECKING:
     pass
@@ -82,44 +76,9 @@ def at_step(number: int, act: Callable[[], object], folder: Path, name: str) -> 
         thread.join()
 
 
-class Server:
-    """MLflow's own server, which keeps what it is told."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, closed_port()
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        store = ["--backend-store-uri", f"sqlite:///{self.folder}/store.db", "--artifacts-destination", str(self.folder / "artifacts")]
-        place = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *store, *place], stdout=log, stderr=log, start_new_session=True
-            )
-        end = time.monotonic() + 120
-        while not self._answers():
-            assert self.process.poll() is None and time.monotonic() < end, (self.folder / "server.log").read_text()[-2000:]
-            time.sleep(0.2)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as reply:
-                return reply.status == 200
-        except OSError:
-            return False
-
-    def kill(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    one = Server(tmp_path / "server")
+def server(tmp_path: Path) -> Iterator[MlflowServer]:
+    one = MlflowServer(tmp_path / "server")
     one.start()
     yield one
     one.kill()
@@ -138,7 +97,7 @@ def assert_registered_once(uri: str) -> None:
         assert sorted(logged) == list(range(1, max(logged) + 1)) and len(logged) >= least, metric
 
 
-def test_a_server_that_is_killed_loses_no_model(table: Path, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_is_killed_loses_no_model(table: Path, server: MlflowServer, capsys: pytest.CaptureFixture[str]) -> None:
     with at_step(5, server.kill, table, "server"):
         assert train(table, "server", server.uri) == 2
     lines = capsys.readouterr().err.splitlines()

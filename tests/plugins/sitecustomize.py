@@ -159,3 +159,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 if VARIABLE in os.environ:
     sys.meta_path.insert(0, Finder(Fault(json.loads(os.environ[VARIABLE]))))
+
+if "SPARKNLP_FT_TEST_VOLUME" in os.environ:
+    import volume
+
+    volume.mount(os.environ[volume.VARIABLE])

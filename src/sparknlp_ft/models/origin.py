@@ -1,4 +1,4 @@
-"""Where a base model comes from: a folder, a Python package that carries one, or the Hugging Face Hub.
+"""Where a base model comes from: a folder here or at an address, a Python package that carries one, or the Hugging Face Hub.
 
 Whatever the source, the outcome is a local folder that was checked to hold a configuration and safetensors weights:
 pickled weights are never read, and no code of the folder is ever run.
@@ -6,13 +6,16 @@ pickled weights are never read, and no code of the folder is ever run.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 from pathlib import Path
 
 from sparknlp_ft.config import ModelConfig
 from sparknlp_ft.errors import ModelError, nearest
+from sparknlp_ft.identity import fingerprint
 from sparknlp_ft.models.inspection import check_weights
+from sparknlp_ft.storage import Folder, is_url, scratch_of_process
 from sparknlp_ft.text.encoder import TOKENIZER_FILES
 
 PACKAGE_PREFIX = "package:"
@@ -26,13 +29,15 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
 def resolve_base(model: ModelConfig) -> Path:
-    """Return the checked local folder of the base model; a Hub model is downloaded to the Hub's own cache.
+    """Return the checked local folder of the base model; a Hub model is downloaded to the Hub's own cache, one at an address is copied.
 
     Raises:
         ModelError: There is no such folder, package or Hub model, or it lacks what ``check_folder`` asks for.
     """
     if model.base.startswith(PACKAGE_PREFIX):
         return check_folder(_package_folder(model.base))
+    if is_url(model.base):
+        return check_folder(_fetched(model.base))
     path = Path(model.base).expanduser()
     if path.is_dir():
         return check_folder(path.absolute())
@@ -71,6 +76,22 @@ def _missing(path: Path) -> str:
         f"model folder {str(path)!r} does not exist.{nearest(path.name, siblings)} "
         "Set model.base to a folder, to 'package:NAME/FOLDER', to 'models:/NAME@ALIAS', or to the name of a Hub model."
     )
+
+
+@functools.cache
+def _fetched(address: str) -> Path:
+    """Copy a model folder from another storage, once in a process."""
+    target = scratch_of_process("bases") / fingerprint(address) / Folder(address).name
+    try:
+        if not Folder(address).names():
+            raise ModelError(f"model.base: there is nothing at {address!r}; give the folder that holds config.json and the weights")
+        Folder(address).fetch(target)
+    except ModelError:
+        raise
+    except Exception as error:  # Clients of object stores have errors of their own.
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ModelError(f"model.base: {address!r} cannot be read: {reason}. Correct the address, or what its client is told") from error
+    return target
 
 
 def _package_folder(base: str) -> Path:

@@ -31,6 +31,7 @@ from sparknlp_ft.steps.packaging import (
     text_columns,
     try_out,
 )
+from sparknlp_ft.storage import is_url
 from sparknlp_ft.text.windows import get_window
 from sparknlp_ft.tracking.store import ModelRef, connect, register, set_alias, start_run
 
@@ -108,7 +109,7 @@ def check_package(config: Config) -> list[str]:
     if package.processing is not None:
         packages = needed_packages(package)
         found.append(f"package.processing: {package.processing}, found; it needs {', '.join(packages) or 'no further packages'}")
-    if package.model.startswith("package:") or Path(package.model).is_absolute():
+    if package.model.startswith("package:") or is_url(package.model) or Path(package.model).is_absolute():
         find_folder(package)
     return found
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import functions as F
 
 from sparknlp_ft.errors import DataError
+from sparknlp_ft.sessions import spark_address
 from sparknlp_ft.sources.listing import open_bytes
 from sparknlp_ft.sources.shape import PLACE
 from sparknlp_ft.tables.names import column
@@ -42,7 +43,7 @@ def read_parquet(spark: SparkSession, files: list[tuple[str, int]]) -> tuple[Dat
 
 def parquet_rows(spark: SparkSession, paths: list[str]) -> DataFrame:
     """Read Parquet files, with the place of each row."""
-    frame = spark.read.parquet(*paths)
+    frame = spark.read.parquet(*(spark_address(spark, path) for path in paths))
     place = (F.col("_metadata.file_path"), F.lit(0), F.col("_metadata.row_index"), F.lit(None).cast("bigint"))
     return frame.select(*[one.alias(name) for one, name in zip(place, PLACE, strict=True)], *[column(name) for name in frame.columns])
 

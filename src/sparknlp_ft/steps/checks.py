@@ -208,7 +208,7 @@ def check_base(config: Config) -> list[str]:
     base, setting = address_of_base(config), "teacher" if is_taught(config) else "model.base"
     if base.startswith(REGISTRY_PREFIX):
         return [f"{setting}: {base} (a registered model; not looked up before the job runs)"]
-    if not (base.startswith("package:") or Path(base).is_absolute()):
+    if not (base.startswith("package:") or is_url(base) or Path(base).is_absolute()):
         return [f"{setting}: {base} (a Hub name; not looked up before the job runs)"]
     folder, task = find_base(config), get_task(config.data.task)
     check_architecture(folder, task)

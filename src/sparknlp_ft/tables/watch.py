@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: Seconds between two looks; a stage shorter than that is not worth a bar.
 INTERVAL = 2.0
 
+#: How Python says that a package is not there, and how Spark says it of those that itself needs.
+_LACKING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'|(\w+) >= [\w.]+ must be installed; however, it was not found")
+
 
 @contextmanager
 def spark_step(title: str, spark: SparkSession) -> Iterator[None]:
@@ -42,8 +45,8 @@ def raised_on_worker(error: Exception) -> UserError | None:
 
     A worker whose Python lacks this package, or one that it needs, is the user's to mend as well.
     """
-    if (lacking := re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", str(error))) is not None:
-        return _lacking(lacking[1].partition(".")[0])
+    if (lacking := _LACKING.search(str(error))) is not None:
+        return _lacking((lacking[1] or lacking[2]).partition(".")[0])
     found = [] if isinstance(error, UserError) else re.findall(r"sparknlp_ft\.errors\.(\w+): (.+)", str(error))
     return next((USER_ERRORS[kind](message) for kind, message in reversed(found) if kind in USER_ERRORS), None)
 

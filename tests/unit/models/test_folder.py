@@ -166,3 +166,14 @@ def test_folder_that_was_not_trained_here(tmp_path: Path) -> None:
     (folder / "sparknlp_ft.json").write_text(json.dumps({**values, "format": 99}))
     with pytest.raises(ModelError, match="another format"):
         load_model(folder)
+
+
+def test_a_base_model_at_an_address_is_copied_here_once(tmp_path: Path) -> None:
+    folder = tiny_model_dir(tmp_path)
+    found = resolve_base(ModelConfig(base=f"whole://{folder}"))
+    assert found != folder and sorted(path.name for path in found.iterdir()) == sorted(path.name for path in folder.iterdir())
+    assert resolve_base(ModelConfig(base=f"whole://{folder}")) == found
+    with pytest.raises(ModelError, match=r"model.base: there is nothing at 'whole://.*/absent'; give the folder"):
+        resolve_base(ModelConfig(base=f"whole://{tmp_path}/absent"))
+    with pytest.raises(ModelError, match=r"model.base: 'nosuch://a/b' cannot be read: Protocol not known: nosuch"):
+        resolve_base(ModelConfig(base="nosuch://a/b"))
