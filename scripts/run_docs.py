@@ -43,6 +43,10 @@ NOT_RUN = {
     "bench.": "a benchmark, of half an hour and more",
     "write_benchmarks.py": "part of the benchmarks; a test holds the pages against its output",
     "venv-pack": "part of make test-archive",
+    "-m venv env": "part of make test-archive",
+    "--archives": "part of make test-archive",
+    "s3a://": "needs a bucket; make test-services does the same",
+    "s3://": "needs a bucket; make test-services does the same",
     "make demo": "run by itself: make demo",
     **{f"make {name}": "run by .ci/run" for name in ("test", "check", "unit")},
 }

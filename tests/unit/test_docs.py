@@ -49,7 +49,9 @@ def lines(text: str) -> list[str]:
 @pytest.mark.parametrize(("page", "line"), per_page(lines))
 def test_a_command_parses(page: str, line: str) -> None:
     words = shlex.split(line)
-    name = "sparknlp-ft" if words[0].endswith("sparknlp-ft") else words[0].removeprefix(".venv/bin/")
+    name = (
+        "sparknlp-ft" if words[0].endswith("sparknlp-ft") else words[0].removeprefix(".").removeprefix("venv/bin/").removeprefix("env/bin/")
+    )
     KNOWN[name](words)
 
 
@@ -92,6 +94,8 @@ def _kubectl(words: list[str]) -> None:
 
 
 def _python(words: list[str]) -> None:
+    if words[1:3] == ["-m", "venv"]:
+        return None
     if words[1] == "-m":
         assert words[2].startswith("bench.")
         return _there(f"{words[2].replace('.', '/')}.py")
