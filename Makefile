@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # spark-submit, spark-class and horovodrun look for their Python on PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test test-faults test-connect test-wheel check unit format lint types lock reference bench clean
+.PHONY: help setup demo test test-faults test-look test-connect test-wheel check unit format lint types lock reference bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,11 +22,15 @@ setup: ## venv with the locked packages, Horovod, Delta's jars; seconds when not
 demo: setup ## the whole main job on a data set of the project's own
 	@$(PYTHON) -m sparknlp_ft.demo
 
-test: setup ## all tests but those of faults: unit, Spark, real Horovod ranks
-	@$(PYTHON) -m pytest tests --ignore tests/faults
+test: setup ## all tests but those of faults and looks: unit, Spark, real Horovod ranks
+	@$(PYTHON) -m pytest tests --ignore tests/faults --ignore tests/look
 
 test-faults: setup ## ranks and commands killed, stopped, interrupted at named points of real runs
 	@$(PYTHON) -m pytest tests/faults
+
+test-look: setup ## reports in headless Chromium, which it looks for or installs by apt-get: nothing overflows, nothing is asked of a network
+	@bash scripts/get_chromium.sh
+	@$(PYTHON) -m pytest tests/look
 
 test-connect: setup ## ingest and score on a Spark Connect server of this machine
 	@$(PYTHON) -m pytest tests/spark/sources/test_ingest.py tests/spark/scoring/test_score.py --connect

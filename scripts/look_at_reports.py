@@ -15,10 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.look.browser import HOW, Browser, Look, browser, find_chromium  # noqa: E402
+from tests.look.browser import HOW, PRINTED, Browser, Look, browser, find_chromium  # noqa: E402
 from tests.look.pages import written  # noqa: E402
 
 LOOKS = [Look(width, dark) for width in (1280, 390) for dark in (False, True)]
+LOOKS.append(PRINTED)
 
 
 def main() -> int:
@@ -48,7 +49,6 @@ def taken(opened: Browser, file: Path) -> list[str]:
     for look in LOOKS:
         wrong += [f"{file.stem} {look}: {one}" for one in opened.open(file, look).wrong]
         opened.photograph(file.with_name(f"{file.stem}-{look}.png"))
-    opened.open(file, Look())
     opened.print(file.with_suffix(".pdf"))
     return wrong
 

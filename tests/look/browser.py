@@ -35,10 +35,11 @@ _OUTSIDE = """(() => {
   }
   for (const svg of document.querySelectorAll("svg")) {
     const around = svg.getBoundingClientRect(), texts = [...svg.querySelectorAll("text")].map((one) => [one, one.getBoundingClientRect()]);
+    const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    const holds = (a, b) => b.left > a.left - 1 && b.right < a.right + 1 && b.top > a.top - 1 && b.bottom < a.bottom + 1;
     for (const [one, box] of texts) {
-      if (box.left < around.left - 1 || box.right > around.right + 1 || box.bottom > around.bottom + 1 || box.top < around.top - 1) say(one, "is cut off");
-      for (const [other, its] of texts)
-        if (one !== other && box.left < its.right && its.left < box.right && box.top < its.bottom && its.top < box.bottom) say(one, "lies upon another");
+      if (!holds(around, box)) say(one, "is cut off");
+      for (const [other, its] of texts) if (one !== other && meet(box, its)) say(one, "lies upon another");
     }
   }
   return found;
@@ -55,6 +56,10 @@ class Look:
 
     def __str__(self) -> str:
         return f"{self.width}-{'dark' if self.dark else 'light'}{'' if self.media == 'screen' else '-' + self.media}"
+
+
+#: As on a sheet of A4 within the margins that browsers leave.
+PRINTED = Look(718, media="print")
 
 
 @dataclass
@@ -134,6 +139,7 @@ class Browser:
 
     def print(self, file: Path) -> None:
         """Save the page as a PDF, as it would be printed on A4."""
+        self.ask("Emulation.setEmulatedMedia", media="")
         made = self.ask("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, printBackground=False)
         file.write_bytes(base64.b64decode(made["data"]))
 

@@ -203,7 +203,7 @@ FINDINGS = (
     Finding("warning", "equal texts at odds", "12 texts stand in rows of different labels, 31 rows in all", 31, "data.on_conflict=drop",
             ("1004", "1019", "1377", "2001", "2044")),
     Finding("warning", "labels that look alike", "'card arrival' and 'Card arrival ', 'card_arrival'", 204, "data.clean.labels=fold"),
-    Finding("note", "few rows", "of 3 labels there are fewer than 5 rows: 'fee change', 'cash change', 'identity change'", 11, "label more"),
+    Finding("note", "few rows", "of 2 labels there are fewer than 5 rows: 'fee change', 'cash change'", 11, "label more"),
 )  # fmt: skip
 
 
@@ -213,7 +213,7 @@ def compared(test: Evaluation, folder: Path) -> Report:
     names = ["MiniLM, 6 layers", "MiniLM, LoRA of rank 8", "bert-base-uncased, learning rate 5e-5, sliding windows", "distilled, 3 layers"]
     entries = [
         Entry(
-            name, MODEL, _scaled(test, 1 - i / 40), _scaled(test, 0.98 - i / 40), 22_700_000 * (i + 1), 1.0 if i else 0.0123, 90.9 * (i + 1),
+            name, MODEL, _scaled(test, 1 - i / 40), _scaled(test, 0.9 - i / 40), 22_700_000 * (i + 1), 1.0 if i else 0.0123, 90.9 * (i + 1),
             187.4 * (i + 1), 512.3 / (i + 1), 2048.7 / (i + 1), run_id=f"{i}{RUN[1:]}", note="scores agree in 99.9 %" if i == 3 else "",
         )
         for i, name in enumerate(names)
@@ -291,7 +291,8 @@ def views(kept: Mapping[str, Report]) -> dict[str, Report]:
 
 
 #: A notebook's output, as notebook programs style tables in it: what the view stands in.
-_NOTEBOOK = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+_NOTEBOOK = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>notebook</title><style>
 :root { color-scheme: light dark; } body { margin: 0; padding: 8px; font: 14px sans-serif; background: #fff; color: #212121; }
 @media (prefers-color-scheme: dark) { body { background: #111; color: #e0e0e0; } }
