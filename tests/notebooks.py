@@ -34,4 +34,4 @@ def run_notebook(name: str, own: Mapping[str, Any]) -> Ran:
                 exec(compile(tree, name, "exec"), names)  # noqa: S102  the project's own notebook
                 names |= {one: value for one, value in own.items() if one in names}
                 shown += [] if last is None else [eval(compile(last, name, "eval"), names)]  # noqa: S307
-    return names, shown, printed.getvalue()
+    return names, [one for one in shown if one is not None], printed.getvalue()
