@@ -110,9 +110,12 @@ def test_settings_and_tags_are_clean() -> None:
     assert not [found for found in ("s3cret", "c4nary") if found in whole + params + tags + shown]
 
 
-def test_log_lines_and_their_tracebacks_are_clean(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_log_lines_and_their_tracebacks_are_clean(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config_with_secrets()
     setup_logging()
+    monkeypatch.setattr(log, "propagate", True)
     with caplog.at_level(logging.INFO, logger="sparknlp_ft"):
         log.warning("cannot reach %s (%s)", f"http://me:{CANARY}@host", "/T0/c4naryhook")
         try:
