@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # spark-submit, spark-class and horovodrun look for their Python on PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test test-faults test-services test-connect test-archive test-wheel run-docs check unit format lint types lock reference docs bench clean
+.PHONY: help setup demo test test-faults test-services test-look test-connect test-archive test-wheel run-docs check unit format lint types lock reference docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ demo: setup ## the whole main job on a data set of the project's own
 	@$(PYTHON) -m sparknlp_ft.demo
 
 test: setup ## all tests but those with a target of their own: unit, Spark, real Horovod ranks
-	@$(PYTHON) -m pytest tests --ignore tests/faults --ignore tests/services --ignore tests/archive
+	@$(PYTHON) -m pytest tests --ignore tests/faults --ignore tests/services --ignore tests/archive --ignore tests/look
 
 test-faults: setup ## ranks and commands killed, stopped, interrupted at named points of real runs
 	@$(PYTHON) -m pytest tests/faults
@@ -31,6 +31,10 @@ test-faults: setup ## ranks and commands killed, stopped, interrupted at named p
 test-services: setup ## whole jobs with S3 and MLflow's server on this machine, a Volume's rules, a cluster's bare workers (fetches 0.7 GB of jars)
 	@$(PYTHON) -S scripts/fetch_jars.py s3
 	@$(PYTHON) -m pytest tests/services
+
+test-look: setup ## reports in headless Chromium, which it looks for or installs by apt-get: nothing overflows, nothing is asked of a network
+	@bash scripts/get_chromium.sh
+	@$(PYTHON) -m pytest tests/look
 
 test-connect: setup ## ingest and score on a Spark Connect server of this machine
 	@$(PYTHON) -m pytest tests/spark/sources/test_ingest.py tests/spark/scoring/test_score.py --connect

@@ -1,11 +1,19 @@
-"""Write notebooks/*.ipynb from the Databricks sources beside them; a test holds the two in step."""
+"""Write the notebooks of the task families from their template, and notebooks/*.ipynb from the Databricks sources beside them.
+
+Tests hold all of them in step.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from notebook_families import FAMILIES, source_of
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 HEAD = "# Databricks notebook source\n"
@@ -36,5 +44,7 @@ def _cell(text: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
+    for name in FAMILIES:
+        (FOLDER / f"{name}.py").write_text(source_of(name), encoding="utf-8")
     for file in sorted(FOLDER.glob("*.py")):
         file.with_suffix(".ipynb").write_text(notebook(file.read_text(encoding="utf-8")), encoding="utf-8")

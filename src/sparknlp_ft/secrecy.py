@@ -32,8 +32,12 @@ _TELLING = re.compile(r"token|secret|passw|pwd|credential|api_?key|access_?key|p
 #: The part of an address that a user and a password stand in: up to the last ``@``, for either may hold any other character.
 _USER_PART = re.compile(r"^[\w+.-]+://(.+)@", re.DOTALL)
 
+#: Addresses of Azure's stores name a container there, which is no secret: ``abfss://container@account…``.
+_CONTAINER = re.compile(r"^(?:abfss?|wasbs?)://[^/@:]+@")
+
 #: In a text it must be guessed where an address ends: a password that holds blanks is found only if it is known.
-_IN_TEXT = re.compile(r"(\w://)(?:[^/@\s'\"]+|[^/@:\s'\"]+:(?!\d{1,5}(?:/|$))[^@\s'\"]+)@")
+_NO_CONTAINER = r"(?<!\babfs://)(?<!\babfss://)(?<!\bwasb://)(?<!\bwasbs://)"
+_IN_TEXT = re.compile(rf"(\w://)(?:{_NO_CONTAINER}[^/@\s'\"]+|[^/@:\s'\"]+:(?!\d{{1,5}}(?:/|$))[^@\s'\"]+)@")
 _IN_QUERY = re.compile(r"([?&](?:[\w.-]*(?:token|sig|signature|secret|passw|pwd|key|credential|auth)[\w.-]*)=)[^&\s'\"#<>]+", re.IGNORECASE)
 _IN_HEADER = re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?(?:bearer|basic)\s+)[^\s'\",}]+", re.IGNORECASE)
 
@@ -61,7 +65,7 @@ def keep_addresses_secret(values: Iterable[object]) -> None:
 
 def passwords(address: str) -> Iterator[str]:
     """Yield the password of an address (or a token in its place), as it stands there and as it is before it is quoted."""
-    if (found := _USER_PART.match(address)) is None:
+    if (found := _USER_PART.match(address)) is None or _CONTAINER.match(address):
         return
     user, colon, password = found[1].partition(":")
     # An @ may also stand in a path: s3://bucket/a@b.

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import io
 import json
 import re
 from pathlib import Path
@@ -21,14 +18,13 @@ from sparknlp_ft.pipelines.status import run_status
 from sparknlp_ft.tracking.store import connect
 from sparknlp_ft.training.leftovers import left_in
 from sparknlp_ft.training.run_folder import RunFolder
+from tests.notebooks import Ran, run_notebook
 from tests.tiny import tiny_model_dir
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parents[2]
-
-Ran = tuple[dict[str, Any], list[Any], str]
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +34,7 @@ def ran(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     own: dict[str, Any] = {"FOLDER": str(folder), "TICKETS": str(ROOT / "examples" / "tickets.csv"), "BASE": str(tiny_model_dir(folder))}
     quick = {"train.epochs": 3, "train.learning_rate": 0.005, "model.dropout": 0.0, "text.max_length": 32, "data.validation_fraction": 0.2}
     own |= {"settings": quick}
-    cells = json.loads((ROOT / "notebooks" / "quickstart.ipynb").read_text(encoding="utf-8"))["cells"]
-    names: dict[str, Any] = {}
-    shown: list[Any] = []
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        for cell in cells:
-            if cell["cell_type"] == "code":
-                tree = ast.parse("".join(cell["source"]))
-                last = ast.Expression(tree.body.pop().value) if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-                exec(compile(tree, "quickstart", "exec"), names)  # noqa: S102  the project's own notebook
-                names |= {name: value for name, value in own.items() if name in names}
-                shown += [] if last is None else [eval(compile(last, "quickstart", "eval"), names)]  # noqa: S307
-    return names, shown, printed.getvalue()
+    return run_notebook("quickstart", own)
 
 
 def test_train_evaluate_and_score_work_on_a_table_that_says_nothing_of_splits(ran: Ran) -> None:

@@ -31,5 +31,7 @@ def test_both_forms_of_a_notebook_say_the_same(file: Path) -> None:
     source = file.read_text(encoding="utf-8")
     assert source.startswith(made.HEAD)
     assert file.with_suffix(".ipynb").read_text(encoding="utf-8") == made.notebook(source)
+    assert source == made.source_of(file.stem) if file.stem in made.FAMILIES else file.stem == "quickstart"
+    assert len(made.cells(source)) <= 12 or file.stem == "quickstart"
     kinds = {kind for kind, _ in made.cells(source)}
     assert kinds == {"markdown", "code"}

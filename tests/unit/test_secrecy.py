@@ -34,6 +34,7 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://me:hush@host/path", "http://…@host/path"),
         ("no answer of postgresql+psycopg2://u:p/w@db:5432/x", "no answer of postgresql+psycopg2://…@db:5432/x"),
         ("https://token@host", "https://…@host"),
+        ("abfss://me:hush@account.dfs.core.windows.net/t", "abfss://…@account.dfs.core.windows.net/t"),
         ("GET /x?token=abc&sig=q%2B&v=1", "GET /x?token=…&sig=…&v=1"),
         ("https://b.s3/x?X-Amz-Signature=0a&X-Amz-Credential=k/s3", "https://b.s3/x?X-Amz-Signature=…&X-Amz-Credential=…"),
         ("{'Authorization': 'Bearer abc.def'}", "{'Authorization': 'Bearer …'}"),
@@ -49,6 +50,7 @@ def test_what_looks_like_a_secret_is_taken_out(text: str, shown: str) -> None:
         "http://host:5000/models:/intents@champion",
         "http://host:5000: no alias intents@champion",
         "s3://bucket/a@b/c",
+        "table abfss://production-data@account.dfs.core.windows.net/t, wasbs://c@a.blob.core.windows.net/x: a@b",
         "models:/intents@champion, runs:/0a/model, sqlite:////data/mlflow.db",
         "token_classification: key=id, sig=3",
     ],
@@ -56,6 +58,7 @@ def test_what_looks_like_a_secret_is_taken_out(text: str, shown: str) -> None:
 def test_what_is_none_stays(text: str) -> None:
     assert secrecy.cleaned(text) == text
     assert secrecy.cleaned_address("s3://bucket/a@b/c") == "s3://bucket/a@b/c"
+    assert list(secrecy.passwords("abfss://production-data@account.dfs.core.windows.net/t")) == []
 
 
 def test_a_password_may_hold_anything() -> None:
@@ -107,9 +110,12 @@ def test_settings_and_tags_are_clean() -> None:
     assert not [found for found in ("s3cret", "c4nary") if found in whole + params + tags + shown]
 
 
-def test_log_lines_and_their_tracebacks_are_clean(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_log_lines_and_their_tracebacks_are_clean(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config_with_secrets()
     setup_logging()
+    monkeypatch.setattr(log, "propagate", True)
     with caplog.at_level(logging.INFO, logger="sparknlp_ft"):
         log.warning("cannot reach %s (%s)", f"http://me:{CANARY}@host", "/T0/c4naryhook")
         try:

@@ -57,7 +57,7 @@ class Comparison(Viewed):
             settings: list[tuple[str, Cell]] = [(name, str(value)) for name, value in self.found.settings.items()]
             blocks.append(Facts(f"Best settings of {self.found.trials} trials", settings))
         blocks.append(self._lineage())
-        title = f"{len(self.entries)} methods on {self.source.ref.display}"
+        title = f"{len(self.entries)} methods on {self.source.ref.readable}"
         said = [
             line for line in ([] if self.winner is None else self._winner(self.winner)) if not line.startswith(("register", "or score"))
         ]
@@ -80,13 +80,13 @@ class Comparison(Viewed):
         return Table("Leaderboard", columns, rows, f"Baselines are timed on the driver, in one thread. {notes}".strip())
 
     def _lineage(self) -> Facts:
-        table = f"{self.source.ref.display} version {self.source.version}"
+        table = f"{self.source.ref.readable} version {self.source.version}"
         run = run_link(self.plan.job.store, self.run_id)
-        return Facts("Where it comes from", [("table", table), ("run", run), ("leaderboard", self.plan.board.display)])
+        return Facts("Where it comes from", [("table", table), ("run", run), ("leaderboard", self.plan.board.readable)])
 
     def __str__(self) -> str:
         lines = [
-            f"table        {self.source.ref.display} version {self.source.version}",
+            f"table        {self.source.ref.readable} version {self.source.version}",
             f"chosen by    {self.measure} on validation rows alone; test is reported and decides nothing",
             "",
             as_text(self.entries, self.measure),
@@ -98,7 +98,7 @@ class Comparison(Viewed):
             lines += [f"search       {self.found.trials} trials{failed}; best settings:", _yaml(self.found.settings)]
         if self.winner is not None:
             lines += self._winner(self.winner)
-        return "\n".join([*lines, f"leaderboard  {self.plan.board.display} (run {self.run_id})"])
+        return "\n".join([*lines, f"leaderboard  {self.plan.board.readable} (run {self.run_id})"])
 
     def _winner(self, winner: Trained) -> list[str]:
         best = next((entry for entry in ranked(self.entries, self.measure) if entry.error is None), winner.entry)
@@ -116,7 +116,7 @@ def log_comparison(run: Run, result: Comparison) -> None:
     """Log the leaderboard as a picture and a page, the best settings of a search, and who won."""
     with step("logging the leaderboard"), tempfile.TemporaryDirectory(prefix="sparknlp_ft-compare-") as scratch:
         picture = Path(scratch) / "leaderboard.png"
-        draw(result.entries, result.measure, picture, title=result.source.ref.display.rsplit("/", 1)[-1])
+        draw(result.entries, result.measure, picture, title=result.source.ref.readable.rsplit("/", 1)[-1])
         run.log_file(picture)
         run.log_text(str(result), "leaderboard.txt")
         config = result.plan.job.config

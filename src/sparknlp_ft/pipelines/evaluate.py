@@ -44,7 +44,7 @@ def run_evaluate(
     job = open_job(config, spark)
     wanted = wanted_model(config, job.store)
     with files_present(job.source):
-        title = f"{job.source.ref.display} version {job.source.version}, {split}"
+        title = f"{job.source.ref.readable} version {job.source.version}, {split}"
         result = evaluate_rows(job, wanted, rows := rows_of_split(job, split), title)
         result = replace(result, wrong=wrong_rows(job, wanted, rows, wrong)) if wrong else result
     return hold_against(replace(result, logged=log_evaluation(job, result, split)) if wanted.run_id else result, floors)

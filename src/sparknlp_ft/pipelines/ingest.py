@@ -40,10 +40,10 @@ def run_ingest(config: Config, spark: SparkSession) -> Profile:
     with read_sources(spark, data.sources, scratch=_scratch(config), split_column=data.split_column) as loaded:
         with spark_step("checking keys and columns", spark):
             rows = combined(loaded, data, get_task(data.task))
-        with spark_step(f"writing {sum(one.rows for one in loaded):,} rows to {ref.display}", spark):
+        with spark_step(f"writing {sum(one.rows for one in loaded):,} rows to {ref.readable}", spark):
             create(rows, ref, properties=PROPERTIES, mode="overwrite" if there else "error")
     pinned = pin(spark, ref)
-    log.info("%s is at version %d%s", ref.display, pinned.version, " (earlier versions are kept)" if there else "")
+    log.info("%s is at version %d%s", ref.readable, pinned.version, " (earlier versions are kept)" if there else "")
     with spark_step("profile", spark):
         return profile_table(spark, pinned, config)
 

@@ -36,11 +36,11 @@ class Promotion(Viewed):
 
     def report(self) -> Report:
         """Return what notebooks show."""
-        table = f"{self.source.ref.display} version {self.source.version}"
+        table = f"{self.source.ref.readable} version {self.source.version}"
         return Report("promote", table, [f"{self.verdict}."], verdict_blocks(self.verdict))
 
     def __str__(self) -> str:
-        return f"table  {self.source.ref.display} version {self.source.version}\nalias  {self.verdict}"
+        return f"table  {self.source.ref.readable} version {self.source.version}\nalias  {self.verdict}"
 
 
 def run_promote(config: Config, spark: SparkSession) -> Promotion:

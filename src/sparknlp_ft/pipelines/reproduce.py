@@ -71,7 +71,7 @@ def run_reproduce(config: Config, spark: SparkSession, *, run_id: str) -> Reprod
         run.set_tags({"reproduces": run_id})
         result = fine_tune(job, run, manifest, base)
     close_run(result, run.run_id)
-    table = f"{job.source.ref.display} version {job.source.version}"
+    table = f"{job.source.ref.readable} version {job.source.version}"
     return Reproduction(run_id, run.run_id, table, then, result.best_metrics)
 
 

@@ -53,7 +53,7 @@ class TrainOutcome(Viewed):
 
     def report(self) -> Report:
         """Return what is shown in notebooks, and was logged as ``report.html``."""
-        return self.page or Report("train", self.source.ref.display, str(self).splitlines())
+        return self.page or Report("train", self.source.ref.readable, str(self).splitlines())
 
     def __str__(self) -> str:
         splits = ", ".join(f"{split.rows:,} {name}" for name, split in self.manifest.splits.items())
@@ -62,7 +62,7 @@ class TrainOutcome(Viewed):
         speed = f"{result.steps:,} steps in {result.seconds:.0f} s, {result.train_rows_per_second:.0f} rows/s"
         share = "" if result.trained_share == 1 else f", {result.trained_share:.2%} of the parameters trained"
         lines = [
-            f"table     {self.source.ref.display} version {self.source.version}: {splits} rows",
+            f"table     {self.source.ref.readable} version {self.source.version}: {splits} rows",
             f"training  {result.ranks} rank(s), {result.precision}{share}, {speed}; {best}",
             *self._advice(),
             f"model     {self.model.display} (run {self.run_id})",

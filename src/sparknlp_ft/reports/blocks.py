@@ -55,6 +55,12 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     note: str = ""
 
+    @property
+    def numeric(self) -> list[bool]:
+        """Of each column, whether it holds numbers, and nothing else but where there is none."""
+        columns = [[row[i] for row in self.rows if row[i] is not None] for i in range(len(self.columns))]
+        return [bool(values) and all(map(is_number, values)) for values in columns]
+
     def shortened(self, where: str) -> Table:
         """Return the table with as many rows as a page holds, and a note that says where all are."""
         if len(self.rows) <= MOST_ROWS:
@@ -121,6 +127,11 @@ class Report:
         """Return all of it as plain values; what is no number (NaN, infinity) as None."""
         blocks = [{"kind": block.kind, **asdict(block)} for block in self.blocks]
         return _plain({"format": FORMAT, "command": self.command, "title": self.title, "said": list(self.said), "blocks": blocks})
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number, and no truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def as_cell(value: object) -> Cell:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sparknlp_ft.reports.blocks import Chart
 
 WIDTH, HEIGHT = 560.0, 260.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 10.0, 40.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 10.0, 48.0
 
 #: Points of a line that are drawn: more cannot be told apart, and only make a page heavy.
 MOST_POINTS = 400
@@ -78,8 +78,8 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """Return about five round numbers within a range."""
-    rough = (high - low) / 5
+    """Return about six round numbers within a range."""
+    rough = (high - low) / 6
     scale = 10 ** math.floor(math.log10(rough))
     step = scale * next(one for one in (1, 2, 5, 10) if one * scale >= rough)
     return [round(number * step, 12) + 0.0 for number in range(math.ceil(low / step), math.floor(high / step) + 1)]

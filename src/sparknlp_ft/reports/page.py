@@ -6,12 +6,15 @@ import functools
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from sparknlp_ft.reports.blocks import Report, shown_cell
+from sparknlp_ft.reports.blocks import Cell, Report, is_number, shown_cell
 from sparknlp_ft.reports.drawing import HEIGHT, WIDTH, draw_chart
 from sparknlp_ft.secrecy import cleaned
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+#: Characters of a text for which a narrow column would be no more than a strip, and of a word that may be broken.
+LONG_TEXT, LONG_WORD = 80, 24
 
 
 class Viewed(ABC):
@@ -46,7 +49,15 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("sparknlp_ft.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"shown": shown_cell, "drawn": draw_chart}
-    environment.tests["number"] = lambda value: isinstance(value, (int, float)) and not isinstance(value, bool)
+    environment.filters |= {"shown": shown_cell, "drawn": draw_chart, "width": _width}
+    environment.tests["number"] = is_number
     environment.tests["link"] = lambda value: getattr(value, "leads", False)
     return environment
+
+
+def _width(value: Cell) -> str:
+    """Return the class of a cell that needs a width of its own: 'text', 'word' or none."""
+    text = shown_cell(value)
+    if len(text) >= LONG_TEXT:
+        return "text"
+    return "word" if any(len(word) > LONG_WORD for word in text.split()) else ""

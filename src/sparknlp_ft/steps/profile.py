@@ -39,7 +39,7 @@ def profile_table(spark: SparkSession, pinned: Pinned, config: Config) -> Profil
     lengths, is_sample = length_counts(df, roles, model_dir, rows=totals.rows) if model_dir is not None else ({}, False)
     found = look_through(cured(df, roles, config.data, task), roles, config.data, task)
     return Profile(
-        table=pinned.ref.display,
+        table=pinned.ref.readable,
         version=pinned.version,
         rows=totals.rows,
         splits=_summed(("(none)" if split is None else split, rows) for split, _, _, rows in counts) if roles.split else {},

@@ -51,7 +51,7 @@ def lineage_block(store: Store, source: Pinned, model: ModelRef, run_id: str, sn
     return Facts(
         "Where it comes from",
         [
-            ("table", source.ref.display),
+            ("table", source.ref.readable),
             ("table version", f"{source.version} (id {source.table_id})"),
             ("snapshot", snapshot),
             ("run", run_link(store, run_id)),

@@ -52,7 +52,7 @@ def training_report(job: Job, run: Run, trained: Trained) -> Report:
     if trained.findings:
         rows: list[list[Cell]] = [[one.severity, one.kind, one.message, one.count, one.cure] for one in trained.findings]
         blocks.append(Table("Found in the rows", ["severity", "what", "found", "rows", "cure"], rows))
-    return Report("train", f"{job.config.model_name} on {job.source.ref.display}", list(_said(job, trained)), blocks)
+    return Report("train", f"{job.config.model_name} on {job.source.ref.readable}", list(_said(job, trained)), blocks)
 
 
 def verdict_blocks(verdict: Verdict) -> list[Block]:
@@ -78,7 +78,7 @@ def _said(job: Job, trained: Trained) -> Iterator[str]:
     rows = ", ".join(f"{split.rows:,} {name}" for name, split in manifest.splits.items())
     done = "taught a student" if is_taught(job.config) else "was fine-tuned"
     yield (
-        f"{address_of_base(job.config)} {done} for {job.task.name} on {job.source.ref.display} version {job.source.version} "
+        f"{address_of_base(job.config)} {done} for {job.task.name} on {job.source.ref.readable} version {job.source.version} "
         f"({rows} rows{f', {len(manifest.labels)} labels' if manifest.labels else ''})."
     )
     early = ", where patience ran out" if result.stopped_early else ""

