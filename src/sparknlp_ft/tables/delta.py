@@ -17,6 +17,7 @@ from sparknlp_ft.sessions import delta_snapshot, is_connect
 from sparknlp_ft.storage import is_url
 from sparknlp_ft.tables.files import delete_folder, listing, path_exists
 from sparknlp_ft.tables.names import quoted
+from sparknlp_ft.versions import condition
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
@@ -139,7 +140,7 @@ def read(spark: SparkSession, pinned: Pinned) -> DataFrame:
     try:
         frame = reader.load(ref.value) if ref.kind == "path" else reader.table(ref.value)
     except AnalysisException as error:
-        if error.getCondition() == "DELTA_VERSION_NOT_FOUND":
+        if condition(error) == "DELTA_VERSION_NOT_FOUND":
             raise DataError(f"table {ref.display!r} has no version {pinned.version}: {error.getMessage()}") from error
         raise
     if _identity(spark, ref)[1] != pinned.table_id:
@@ -232,7 +233,7 @@ def _identity(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
         try:
             version, table_id = _identity_in_public(spark, ref)
         except AnalysisException as error:
-            if error.getCondition() not in {"DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_ONLY_OPERATION"}:
+            if condition(error) not in {"DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_ONLY_OPERATION"}:
                 raise
             raise _not_delta(ref) from error
     if version < 0:
