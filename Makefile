@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # spark-submit, spark-class and horovodrun look for their Python on PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test test-faults test-connect test-wheel check unit format lint types lock reference bench clean
+.PHONY: help setup demo test test-faults test-connect test-wheel test-matrix check unit format lint types lock reference bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test-connect: setup ## ingest and score on a Spark Connect server of this machin
 
 test-wheel: setup ## the wheel in an environment that has a cluster's Spark and torch: both stay what they were (downloads 0.7 GB)
 	@$(PYTHON) scripts/try_wheel.py
+
+test-matrix: setup ## the wheel on Spark 3.5, 4.0, 4.1, 4.2, each in an environment of its own; SPARK=3.5 for one (downloads 0.4 GB each)
+	@$(PYTHON) scripts/test_matrix.py $(if $(SPARK),--spark $(SPARK))
 
 check: setup lint types unit ## what a change must pass: format, lint, types, unit tests
 
