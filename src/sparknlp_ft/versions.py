@@ -115,6 +115,29 @@ def condition(error: BaseException) -> str:
     return str((told and told()) or "")
 
 
+def message(error: BaseException) -> str:
+    """Return what Spark says of an error, without the plan and the stack behind it."""
+    told = getattr(error, "getMessage", None)
+    return str((told and told()) or error)
+
+
+def lost_file(error: BaseException) -> bool:
+    """Whether a data file was not there when its rows were read."""
+    told = str(error)
+    return any(name in told for name in ("FAILED_READ_FILE.FILE_NOT_EXIST", "DELTA_FILE_NOT_FOUND", "SparkFileNotFoundException"))
+
+
+def conflicts() -> tuple[type[BaseException], ...]:
+    """Return Delta's errors that say that another writer was faster; none of Delta 4.0, whose Python package came without them."""
+    try:
+        from delta import exceptions
+    except ImportError:
+        return ()
+    kinds = [kind for kind in vars(exceptions).values() if isinstance(kind, type) and issubclass(kind, BaseException)]
+    # Each stands for itself: the one that is called their base is none. The module also shows Spark's, which it imports.
+    return tuple(kind for kind in kinds if kind.__module__.startswith(exceptions.__name__))
+
+
 def thread_of(spark: SparkSession, call: Callable[[], None]) -> Thread:
     """Return a thread that Spark takes for a part of this one; the process does not wait for it when it ends."""
     from pyspark import InheritableThread

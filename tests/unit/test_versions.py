@@ -72,6 +72,27 @@ class Unnamed(Exception):
         return None
 
 
+class Told(Exception):
+    def getMessage(self) -> str:
+        return "short"
+
+
+def test_an_error_says_what_it_can() -> None:
+    assert [versions.message(error) for error in (Told("short, and a plan"), Old("long"))] == ["short", "long"]
+
+
+@pytest.mark.parametrize(
+    ("told", "lost"),
+    [
+        ("[FAILED_READ_FILE.FILE_NOT_EXIST] Encountered error while reading file", True),
+        ("Lost task 1.3: org.apache.spark.SparkFileNotFoundException: File a.parquet does not exist", True),
+        ("[FAILED_READ_FILE.NO_HINT] Encountered error while reading file", False),
+    ],
+)
+def test_a_lost_file_is_known_by_any_name(told: str, lost: bool) -> None:
+    assert versions.lost_file(RuntimeError(told)) == lost
+
+
 def test_an_error_has_its_name_in_every_version() -> None:
     assert [versions.condition(kind()) for kind in (New, Old, Unnamed, ValueError)] == ["DELTA_X", "DELTA_X", "", ""]
 

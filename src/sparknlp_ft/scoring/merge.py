@@ -23,7 +23,7 @@ from sparknlp_ft.scoring.stages import Stage
 from sparknlp_ft.sessions import is_connect
 from sparknlp_ft.tables.delta import TableRef, create, delta_table, exists, history, in_sql, latest_version
 from sparknlp_ft.tables.names import column, quoted
-from sparknlp_ft.versions import condition
+from sparknlp_ft.versions import condition, conflicts
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
@@ -184,12 +184,8 @@ def merge_stage(spark: SparkSession, output: TableRef, stage: Stage, merging: Me
 
 def is_conflict(error: BaseException) -> bool:
     """Whether Delta says that another writer was faster."""
-    from delta import exceptions
-
-    # Each stands for itself: the one that is called their base is none.
-    kinds = tuple(getattr(exceptions, name) for name in exceptions.__all__)
     name = _named(error)
-    return isinstance(error, kinds) or name.startswith("DELTA_CONCURRENT_") or name in _CHANGED
+    return isinstance(error, conflicts()) or name.startswith("DELTA_CONCURRENT_") or name in _CHANGED
 
 
 def _named(error: BaseException) -> str:

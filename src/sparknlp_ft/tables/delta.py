@@ -17,7 +17,7 @@ from sparknlp_ft.sessions import delta_snapshot, is_connect
 from sparknlp_ft.storage import is_url
 from sparknlp_ft.tables.files import delete_folder, listing, path_exists
 from sparknlp_ft.tables.names import quoted
-from sparknlp_ft.versions import condition
+from sparknlp_ft.versions import condition, lost_file, message
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
@@ -141,7 +141,7 @@ def read(spark: SparkSession, pinned: Pinned) -> DataFrame:
         frame = reader.load(ref.value) if ref.kind == "path" else reader.table(ref.value)
     except AnalysisException as error:
         if condition(error) == "DELTA_VERSION_NOT_FOUND":
-            raise DataError(f"table {ref.display!r} has no version {pinned.version}: {error.getMessage()}") from error
+            raise DataError(f"table {ref.display!r} has no version {pinned.version}: {message(error)}") from error
         raise
     if _identity(spark, ref)[1] != pinned.table_id:
         raise DataError(f"table {ref.display!r} was made anew while this job ran; start the job again")
@@ -154,7 +154,7 @@ def files_present(pinned: Pinned) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if "FAILED_READ_FILE.FILE_NOT_EXIST" in str(error) or "DELTA_FILE_NOT_FOUND" in str(error):
+        if lost_file(error):
             raise _vacuumed(pinned) from error
         raise
 

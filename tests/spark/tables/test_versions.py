@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparknlp_ft import versions
+from sparknlp_ft.scoring.merge import is_conflict
 from sparknlp_ft.sessions import beside, json_schema
+from sparknlp_ft.tables.delta import TableRef, create
 from sparknlp_ft.versions import is_valid_utf8, json_kinds, to_double, valid_utf8
 
 if TYPE_CHECKING:
@@ -63,6 +68,32 @@ def test_json_objects_have_one_schema_for_all(spark: SparkSession) -> None:
 
 def test_a_thread_beside_works_in_the_same_session(spark: SparkSession) -> None:
     assert beside(spark, lambda: spark.range(3).count()).result() == 3
+
+
+def test_a_race_that_is_lost_is_known_as_one(spark: SparkSession, tmp_path: Path) -> None:
+    table, began, go = str(tmp_path / "t"), tmp_path / "began", tmp_path / "go"
+    create(spark.range(4).withColumn("v", F.lit(0)), TableRef("path", table))
+
+    def waits(value: int) -> int:
+        """Hold a merge up, behind its first look at the table, until another writer has been there."""
+        began.touch()
+        for _ in range(1200):
+            if go.exists():
+                break
+            time.sleep(0.05)  # polls from another process
+        return value
+
+    source = spark.range(4).withColumn("v", F.udf(waits, "int")(F.col("id").cast("int")))
+    merge = DeltaTable.forPath(spark, table).alias("t").merge(source.alias("s"), "t.id = s.id").whenMatchedUpdateAll()
+    slow = beside(spark, merge.execute)
+    while not began.exists() and slow.thread.is_alive():
+        time.sleep(0.05)  # polls as well
+    DeltaTable.forPath(spark, table).delete("id = 1")
+    go.touch()
+    with pytest.raises(Exception) as lost:  # which kind is what differs
+        slow.result()
+    assert is_conflict(lost.value), f"{type(lost.value)}: {lost.value}"
+    assert not is_conflict(ValueError("DELTA_TABLE_NOT_FOUND"))
 
 
 def test_this_spark_has_its_delta(spark: SparkSession) -> None:
