@@ -29,13 +29,11 @@ SPARK = {"3.5": "3.5.9", "4.0": "4.0.1", "4.1": "4.1.0", "4.2": "4.2.0"}
 #: Never taken from the lock: they are what differs.
 VARIED = frozenset({"pyspark", "delta-spark", "py4j"})
 
-#: Ways from files to a table, from a table to predictions, and Delta's own; the longest on one version alone is the whole main job.
-TESTS = (
-    "tests/spark/sources/test_ingest.py",
-    "tests/spark/scoring/test_score.py",
-    "tests/spark/tables",
-    "tests/spark/test_main_job.py",
-)
+#: From files to a table, from a table to predictions, and what is asked of Delta: a matter of minutes, which CI has for one version.
+QUICK = ("tests/spark/sources/test_ingest.py", "tests/spark/scoring/test_score.py", "tests/spark/tables")
+
+#: What the whole matrix runs besides: merges, and the main job with its training.
+LONGER = ("tests/spark/scoring/test_merge.py", "tests/spark/scoring/test_exactly_once.py", "tests/spark/test_main_job.py")
 
 
 @dataclass(frozen=True)
@@ -58,13 +56,13 @@ class Runtime:
 def main(argv: Sequence[str] | None = None) -> int:
     """Test the versions that were asked for, and print a line for each; 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--spark", choices=SPARK, help="one version (default: all)")
+    parser.add_argument("--spark", choices=SPARK, help="one version, and the quick tests alone (default: all, and all tests)")
     parser.add_argument("--keep", action="store_true", help="use the environment that an earlier run made, with a new wheel")
-    parser.add_argument("tests", nargs="*", default=TESTS, help="files and options for pytest (default: %(default)s)")
+    parser.add_argument("tests", nargs="*", help="files and options for pytest, in place of the usual ones")
     args = parser.parse_args(argv)
     runtimes = [Runtime(name, SPARK[name], DELTA[name]) for name in ([args.spark] if args.spark else SPARK)]
-    wheel = built_wheel()
-    lines = [tried(runtime, wheel, args.tests, keep=args.keep) for runtime in runtimes]
+    tests, wheel = args.tests or (QUICK if args.spark else (*QUICK, *LONGER)), built_wheel()
+    lines = [tried(runtime, wheel, tests, keep=args.keep) for runtime in runtimes]
     print("\n".join(line for line, _ in lines))
     return int(any(failed for _, failed in lines))
 
@@ -129,7 +127,9 @@ def environment(runtime: Runtime) -> dict[str, str]:
 
 def uv(*arguments: str) -> None:
     """Run uv; its failure is this script's."""
-    env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
+    # Whoever points pip at a mirror means uv too.
+    mirror = {"UV_DEFAULT_INDEX": os.environ["PIP_INDEX_URL"]} if "PIP_INDEX_URL" in os.environ else {}
+    env = {**mirror, **os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
     subprocess.run([uv_command(), *arguments], check=True, env=env)
 
 
