@@ -71,7 +71,7 @@ def to_double(text: Column) -> Column:
     """Return the number that a string is, NULL where it is none, in ANSI mode and without."""
     from pyspark.sql import functions as F
 
-    if hasattr(text, "try_cast"):
+    if hasattr(type(text), "try_cast"):  # a column itself has any attribute: a field of that name
         return text.try_cast("double")
     return F.when(text.rlike(_NUMBER), text.cast("double"))
 
