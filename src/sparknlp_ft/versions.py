@@ -157,8 +157,13 @@ def delta_module(spark: str, delta: str) -> str:
 
 def delta_package(spark: str) -> str:
     """Return Delta's Maven coordinates for a Spark: those of the Python package, or of the version that was made for it."""
-    delta = version_of("delta-spark") or DELTA.get(minor(spark), max(DELTA.values(), key=numbers))
+    delta = version_of("delta-spark") or delta_for(spark)
     return f"io.delta:{delta_module(spark, delta)}:{delta}"
+
+
+def delta_for(spark: str) -> str:
+    """Return the version of Delta that was made for a Spark, the newest known for one that is not known."""
+    return DELTA.get(minor(spark), max(DELTA.values(), key=numbers))
 
 
 def delta_jars(spark: str, delta: str) -> set[str]:

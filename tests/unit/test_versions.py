@@ -6,10 +6,12 @@ import json
 from importlib.metadata import PackageNotFoundError
 
 import pytest
+from pyspark.sql import SparkSession
 
 from sparknlp_ft import versions
 from sparknlp_ft.cli import main
 from sparknlp_ft.errors import EXIT_USER, LaunchError
+from sparknlp_ft.tables import session
 
 
 @pytest.mark.parametrize(
@@ -102,6 +104,12 @@ def test_what_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch, spark: str,
     monkeypatch.setattr(versions, "version_of", lambda name: delta)
     with pytest.raises(LaunchError, match=rf"{told} is too old: expected 3\.\d or newer"):
         versions.require_spark(spark)
+
+
+def test_a_session_of_our_own_needs_delta(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "version_of", lambda name: None)
+    with pytest.raises(LaunchError, match=r"delta-spark is not installed beside pyspark 4.*pip install delta-spark==4\.\d\.\d"):
+        session._with_delta_jars(SparkSession.Builder())
 
 
 @pytest.mark.parametrize("spark", versions.DELTA)

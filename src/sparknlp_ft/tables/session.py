@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sparknlp_ft.errors import LaunchError
 from sparknlp_ft.sessions import has_class, quiet, sees_this_machine, slots_now
-from sparknlp_ft.versions import delta_jars, delta_package, require_spark, version_of
+from sparknlp_ft.versions import delta_for, delta_jars, delta_package, require_spark, version_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -131,13 +131,20 @@ def _configured_here(builder: SparkSession.Builder) -> SparkSession.Builder:
 
 def _with_delta_jars(builder: SparkSession.Builder) -> SparkSession.Builder:
     """Hand over the jars that an earlier start left in Ivy's cache (seconds faster, and needs no network); else resolve them."""
-    from delta import configure_spark_with_delta_pip
     from pyspark import __version__
 
-    wanted = delta_jars(__version__, version_of("delta-spark") or "")
+    delta = version_of("delta-spark")
+    if delta is None:
+        raise LaunchError(
+            f"delta-spark is not installed beside pyspark {__version__}, and a session of our own needs it: "
+            f"pip install delta-spark=={delta_for(__version__)}, or run under spark-submit with --packages {delta_package(__version__)}"
+        )
+    wanted = delta_jars(__version__, delta)
     cached = {jar.name: str(jar) for folder in sorted(Path.home().glob(".ivy2*/jars")) for jar in folder.glob("io.delta_*.jar")}
     if wanted <= cached.keys():
         return builder.config("spark.jars", ",".join(cached[name] for name in sorted(wanted)))
+    from delta import configure_spark_with_delta_pip
+
     return configure_spark_with_delta_pip(builder)
 
 
