@@ -211,8 +211,15 @@ class DeltaLog:
 
     def at(self, version: int) -> Any:
         """Return a version of the table."""
+        from py4j.protocol import Py4JError, Py4JJavaError
+
         none = self._jvm.scala.Option.empty()
-        return self.log.getSnapshotAt(version, none, none, False)
+        try:
+            return self.log.getSnapshotAt(version, none, none, False)
+        except Py4JJavaError:
+            raise
+        except Py4JError:  # there is no such method: before Delta 4.1 it asked for less
+            return self.log.getSnapshotAt(version, none, none)
 
     def files(self, version: Any) -> DataFrame:
         """Return what the log tells of a version's files, a row each."""
