@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # spark-submit, spark-class and horovodrun look for their Python on PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test test-faults test-services test-look test-connect test-archive test-wheel run-docs check unit format lint types lock reference docs bench clean
+.PHONY: help setup demo test test-faults test-services test-look test-connect test-archive test-wheel test-matrix run-docs check unit format lint types lock reference docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test-archive: setup ## score on workers that have nothing, with an environment s
 
 test-wheel: setup ## the wheel in an environment that has a cluster's Spark and torch: both stay what they were (downloads 0.7 GB)
 	@$(PYTHON) scripts/try_wheel.py
+
+test-matrix: setup ## the wheel on Spark 3.5, 4.0, 4.1, 4.2, each in an environment of its own; SPARK=3.5 for one (downloads 0.4 GB each)
+	@$(PYTHON) scripts/test_matrix.py $(if $(SPARK),--spark $(SPARK))
 
 check: setup lint types unit ## what a change must pass: format, lint, types, unit tests
 

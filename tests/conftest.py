@@ -43,14 +43,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def spark(pytestconfig: pytest.Config) -> Iterator[SparkSession]:
     """The one session, started by the first test that asks; two slots on any machine, and lost tasks are tried again."""
+    import pyspark
+
     from sparknlp_ft.sessions import is_connect
-    from sparknlp_ft.tables.session import DELTA_CONF, LOCAL_CONF, MASTER_VARIABLE, QUIET_CONF, delta_package, get_session
+    from sparknlp_ft.tables.session import DELTA_CONF, LOCAL_CONF, MASTER_VARIABLE, QUIET_CONF, get_session
+    from sparknlp_ft.versions import delta_package
 
     os.environ.setdefault(MASTER_VARIABLE, "local[2,4]")
     connect = pytestconfig.getoption("--connect")
     server = (
         [
-            f"--packages {delta_package()}",
+            f"--packages {delta_package(pyspark.__version__)}",
             *(f"--conf {name}={value}" for name, value in (DELTA_CONF | LOCAL_CONF | QUIET_CONF | SERVER).items()),
         ]
         if connect

@@ -23,6 +23,7 @@ from sparknlp_ft.progress import setup_logging
 from sparknlp_ft.secrecy import cleaned
 from sparknlp_ft.steps.command import Command
 from sparknlp_ft.tracking.addresses import keep_config_secret, keep_overrides_secret, without_secrets
+from sparknlp_ft.versions import require_libraries
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     setup_logging()
     try:
+        require_libraries()
         chosen = command(args.command)
         keep_overrides_secret(args.overrides)
         config = load_config(args.config, args.overrides, need_table=chosen.needs_table)

@@ -37,6 +37,7 @@ from sparknlp_ft.progress import setup_logging
 from sparknlp_ft.steps.command import Option
 from sparknlp_ft.tasks.registry import all_tasks
 from sparknlp_ft.tracking.addresses import keep_config_secret
+from sparknlp_ft.versions import require_libraries
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -161,6 +162,7 @@ def _unknown(keyword: str, value: object, roles: set[str]) -> ConfigError:
 
 def _perform(name: str, spark: SparkSession | None, config: Given, settings: Mapping[str, Any], **options: Any) -> Any:
     setup_logging()
+    require_libraries()
     needs = command(name)
     if needs.needs_spark:
         _require_session(name, spark)

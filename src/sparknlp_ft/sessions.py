@@ -11,9 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from sparknlp_ft.errors import LaunchError
+from sparknlp_ft.versions import thread_of, too_old
+
 if TYPE_CHECKING:
     from pyspark import Broadcast
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
 Value = TypeVar("Value")
 
@@ -137,7 +141,6 @@ class Beside(Generic[Value]):
 
 def beside(spark: SparkSession, call: Callable[[], Value]) -> Beside[Value]:
     """Start a call beside what follows; the process does not wait for it when it ends."""
-    from pyspark import InheritableThread
 
     def run() -> None:
         try:
@@ -145,7 +148,7 @@ def beside(spark: SparkSession, call: Callable[[], Value]) -> Beside[Value]:
         except Exception as error:
             started.failed.append(error)
 
-    started: Beside[Value] = Beside(InheritableThread(run, session=spark, daemon=True))
+    started: Beside[Value] = Beside(thread_of(spark, run))
     started.thread.start()
     return started
 
@@ -162,6 +165,24 @@ def has_class(spark: SparkSession, name: str) -> bool:
     except Py4JJavaError:
         return False
     return True
+
+
+def json_schema(spark: SparkSession, texts: DataFrame) -> StructType:
+    """Return the fields of JSON objects, the only column of a frame, with types that hold all their values.
+
+    Raises:
+        LaunchError: On Connect before Spark 4.2, where the server cannot be asked.
+    """
+    if not is_connect(spark):
+        jvm: Any = spark.sparkContext._jvm
+        strings = getattr(texts._jdf, "as")(jvm.org.apache.spark.sql.Encoders.STRING())
+        return type(texts)(spark._jsparkSession.read().json(strings), spark).schema
+    if too_old(spark.version, "4.2"):
+        raise LaunchError(
+            f"JSON cannot be read through Spark Connect {spark.version}, which has no way to find out its fields; "
+            "use Spark 4.2 or newer, a classic session, or files of another format"
+        )
+    return spark.read.json(texts).schema
 
 
 def delta_snapshot(spark: SparkSession, path: str) -> tuple[int, str] | None:
@@ -190,8 +211,15 @@ class DeltaLog:
 
     def at(self, version: int) -> Any:
         """Return a version of the table."""
+        from py4j.protocol import Py4JError, Py4JJavaError
+
         none = self._jvm.scala.Option.empty()
-        return self.log.getSnapshotAt(version, none, none, False)
+        try:
+            return self.log.getSnapshotAt(version, none, none, False)
+        except Py4JJavaError:
+            raise
+        except Py4JError:  # there is no such method: before Delta 4.1 it asked for less
+            return self.log.getSnapshotAt(version, none, none)
 
     def files(self, version: Any) -> DataFrame:
         """Return what the log tells of a version's files, a row each."""
@@ -205,7 +233,7 @@ class DeltaLog:
         from pyspark.sql import functions as F
 
         chosen = version.allFiles().where(F.col("path").isin(list(paths))._jc)
-        listed = self._jvm.scala.jdk.javaapi.CollectionConverters.asScala(chosen.collectAsList()).toSeq()
+        listed = self._jvm.PythonUtils.toSeq(chosen.collectAsList())  # with Scala 2.12 as with 2.13
         return DataFrame(self.log.createDataFrame(version, listed, False, self._jvm.scala.Option.empty()), self.spark)
 
     @property

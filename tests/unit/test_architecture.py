@@ -19,7 +19,9 @@ PACKAGE = "sparknlp_ft"
 
 #: Rooms from the ground up: a room imports from its own and from lower ones, and rooms of one level not from each other.
 LEVELS = (
-    ("errors", "secrecy", "sessions"),
+    ("errors", "secrecy"),
+    ("versions",),
+    ("sessions",),
     ("progress", "storage"),
     ("config",),
     ("identity", "text"),
@@ -60,7 +62,8 @@ SPARK_SIDE = (
         "tasks",
         "baselines",
     ),
-    *("sessions.py", "cli.py", "commands.py", "notebook.py", "errors.py", "secrecy.py", "progress.py", "storage.py", "identity.py"),
+    *("sessions.py", "versions.py", "cli.py", "commands.py", "notebook.py", "errors.py", "secrecy.py", "progress.py"),
+    *("storage.py", "identity.py"),
 )
 #: Libraries with one door each; MLflow has two, one for what is kept in it and one for how a model is logged.
 DOORS = {

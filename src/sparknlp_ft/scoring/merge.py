@@ -23,6 +23,7 @@ from sparknlp_ft.scoring.stages import Stage
 from sparknlp_ft.sessions import is_connect
 from sparknlp_ft.tables.delta import TableRef, create, delta_table, exists, history, in_sql, latest_version
 from sparknlp_ft.tables.names import column, quoted
+from sparknlp_ft.versions import condition, conflicts
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
@@ -170,7 +171,7 @@ def merge_stage(spark: SparkSession, output: TableRef, stage: Stage, merging: Me
         except Exception as error:
             if not is_conflict(error):
                 raise
-            reason = _condition(error)
+            reason = _named(error)
             if wait is None:
                 raise DataError(
                     f"other writers changed {output.display!r} in each of {len(WAITS) + 1} tries to merge ({reason}); the scores are kept "
@@ -183,17 +184,12 @@ def merge_stage(spark: SparkSession, output: TableRef, stage: Stage, merging: Me
 
 def is_conflict(error: BaseException) -> bool:
     """Whether Delta says that another writer was faster."""
-    from delta import exceptions
-
-    # Each stands for itself: the one that is called their base is none.
-    kinds = tuple(getattr(exceptions, name) for name in exceptions.__all__)
-    condition = _condition(error)
-    return isinstance(error, kinds) or condition.startswith("DELTA_CONCURRENT_") or condition in _CHANGED
+    name = _named(error)
+    return isinstance(error, conflicts()) or name.startswith("DELTA_CONCURRENT_") or name in _CHANGED
 
 
-def _condition(error: BaseException) -> str:
-    name = getattr(error, "getCondition", lambda: None)()
-    return str(name or next((word for word in str(error).split() if "DELTA_" in word), type(error).__name__)).strip("[].:")
+def _named(error: BaseException) -> str:
+    return str(condition(error) or next((word for word in str(error).split() if "DELTA_" in word), type(error).__name__)).strip("[].:")
 
 
 def _merge_once(spark: SparkSession, output: TableRef, stage: Stage, merging: Merging) -> int:

@@ -18,6 +18,7 @@ from pyspark.sql import types as T
 from sparknlp_ft.config import SourceConfig
 from sparknlp_ft.errors import DataError, shown
 from sparknlp_ft.progress import log
+from sparknlp_ft.sessions import json_schema
 from sparknlp_ft.sources.files import BadRecord, Part, Record, check_encoding, line_of, located, parts_of
 from sparknlp_ft.sources.formats import ARROW, JSON, Reader, reader_of
 from sparknlp_ft.sources.hub import read_hub
@@ -27,6 +28,7 @@ from sparknlp_ft.sources.parquet import count_parts, read_parquet
 from sparknlp_ft.sources.shape import PLACE, kept_values, shaped
 from sparknlp_ft.storage import Folder
 from sparknlp_ft.tables.watch import spark_step
+from sparknlp_ft.versions import json_kinds
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -196,7 +198,7 @@ def _parsed(spark: SparkSession, frame: DataFrame) -> DataFrame:
     Raises:
         DataError: There is no field, or one is written in upper and in lower case.
     """
-    schema = spark.read.json(frame.select(JSON)).schema
+    schema = json_schema(spark, frame.select(JSON))
     # Where objects differ in the case of a key alone, Spark infers one spelling, and reads NULL from the other.
     keys = frame.select(F.explode(F.json_object_keys(JSON)).alias("key")).distinct().collect()
     if twice := _same_but_for_case(sorted(row["key"] for row in keys)) or _written_twice(schema):
@@ -216,8 +218,7 @@ def _tell_types(frame: DataFrame, schema: T.StructType) -> None:
     names = [field.name for field in schema.fields if isinstance(field.dataType, T.StringType) and "'" not in field.name]
     if not names:
         return
-    value = F.try_parse_json(JSON)
-    kinds = [F.schema_of_variant(F.try_variant_get(value, f"$['{name}']", "variant")) for name in names]
+    kinds = json_kinds(F.col(JSON), names)
     other = [F.when(~kind.isin("STRING", "VOID"), kind) for kind in kinds]
     counted = frame.agg(*[one for kind in other for one in (F.count(kind), F.array_sort(F.collect_set(F.substring(kind, 1, 40))))]).first()
     assert counted is not None

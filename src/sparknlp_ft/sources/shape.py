@@ -21,6 +21,7 @@ from sparknlp_ft.sources.formats import ANSWERS, ENTITIES
 from sparknlp_ft.tables.contracts import Roles, no_text, text_hash
 from sparknlp_ft.tables.names import column
 from sparknlp_ft.tables.places import SHOWN_ROWS, misplaced
+from sparknlp_ft.versions import to_double
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -88,7 +89,7 @@ def with_names(frame: DataFrame, source: SourceConfig, roles: Roles) -> DataFram
 def with_numbers(frame: DataFrame, target: str) -> DataFrame:
     """Make the target a double, and note the first value that is no finite number; blank is no target."""
     text = F.trim(column(target).cast("string"))
-    number = text.try_cast("double")
+    number = to_double(text)
     finite = number.isNotNull() & ~F.isnan(number) & (F.abs(number) != float("inf"))
     message = F.concat(F.lit(f"{target} is '"), text, F.lit("', expected a number"))
     return _noted(frame, F.when((text != "") & ~finite, message)).withColumn(target, F.when(text != "", number))
@@ -242,7 +243,7 @@ def _with_flagged_labels(frame: DataFrame, source: SourceConfig, names: list[str
 def _flag(name: str) -> Column:
     text = F.trim(column(name).cast("string"))
     named = F.when(F.lower(text) == "true", 1.0).when(F.lower(text) == "false", 0.0)
-    return F.coalesce(named, text.try_cast("double"), F.lit(-1.0))
+    return F.coalesce(named, to_double(text), F.lit(-1.0))
 
 
 def _with_entities(frame: DataFrame, source: SourceConfig) -> DataFrame:

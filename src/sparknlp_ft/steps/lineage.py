@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 from sparknlp_ft.snapshot.manifest import Manifest
 from sparknlp_ft.tables.delta import Pinned
+from sparknlp_ft.versions import version_of
 
 #: Libraries whose versions a run is tagged with.
 LIBRARIES = ("pyspark", "delta-spark", "torch", "transformers", "petastorm")
@@ -24,12 +24,4 @@ def lineage(source: Pinned, manifest: Manifest) -> dict[str, object]:
 
 def runtime() -> dict[str, str]:
     """Return the versions of Python and of the libraries that a result hangs on."""
-    return {"version.python": platform.python_version()} | {f"version.{name}": found for name in LIBRARIES if (found := _version(name))}
-
-
-def _version(name: str) -> str | None:
-    """Return a library's version; None where it is not there, or comes with a runtime that does not say (Databricks' Spark)."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    return {"version.python": platform.python_version()} | {f"version.{name}": found for name in LIBRARIES if (found := version_of(name))}

@@ -22,6 +22,7 @@ from sparknlp_ft.tables.contracts import Roles, resolve_roles
 from sparknlp_ft.tables.delta import Pinned, TableRef, exists, latest_version, pin, properties_of, read
 from sparknlp_ft.tables.names import column
 from sparknlp_ft.tracking.store import connect
+from sparknlp_ft.versions import message
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -154,7 +155,7 @@ def _select_rows(rows: DataFrame, config: Config) -> DataFrame:
         chosen = rows.where(config.score.where)
         chosen.columns  # noqa: B018  # Spark Connect reads a condition when it is asked for something.
     except AnalysisException as error:  # ParseException is one too
-        reason = str(error.getMessage() or error).strip().splitlines()[0]
+        reason = message(error).strip().splitlines()[0]
         raise ConfigError(
             f"score.where: {config.score.where!r} is not a condition on the columns {', '.join(rows.columns)}: {reason}"
         ) from error

@@ -17,6 +17,7 @@ from sparknlp_ft.config import DataConfig
 from sparknlp_ft.errors import ConfigError, DataError, nearest, shown
 from sparknlp_ft.progress import log
 from sparknlp_ft.tables.names import column
+from sparknlp_ft.versions import is_valid_utf8, valid_utf8
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -144,17 +145,17 @@ def row_hash(roles: Roles) -> Column:
 
 def clean_text(text: Column) -> Column:
     """Return the text as valid UTF-8, bad bytes replaced by U+FFFD: a bad byte would kill the transfer to Python workers."""
-    return F.make_valid_utf8(text)
+    return valid_utf8(text)
 
 
 def is_mended(text: Column) -> Column:
     """Whether ``clean_text`` changes the text."""
-    return F.coalesce(~F.is_valid_utf8(text), F.lit(False))
+    return F.coalesce(~is_valid_utf8(text), F.lit(False))
 
 
 def is_blank(text: Column) -> Column:
     """Whether the text is NULL, empty or white space alone (in the sense of Unicode)."""
-    return F.coalesce(~F.make_valid_utf8(text).rlike(r"(?U)\S"), F.lit(True))
+    return F.coalesce(~valid_utf8(text).rlike(r"(?U)\S"), F.lit(True))
 
 
 def no_text(roles: Roles) -> Column:

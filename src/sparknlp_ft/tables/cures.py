@@ -18,6 +18,7 @@ from sparknlp_ft.tables.names import column
 from sparknlp_ft.tables.places import misplaced
 from sparknlp_ft.tables.spelling import LABELLED, corrections, shown_label
 from sparknlp_ft.tables.targets import KINDS
+from sparknlp_ft.versions import valid_utf8
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -71,9 +72,9 @@ def _spelled(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> DataF
 
     target, kind = column(roles.target), df.schema[roles.target].dataType
     if isinstance(kind, T.StringType):
-        return df.withColumn(roles.target, mended(F.make_valid_utf8(target)))
+        return df.withColumn(roles.target, mended(valid_utf8(target)))
     if isinstance(kind, T.ArrayType) and isinstance(kind.elementType, T.StringType):
-        return df.withColumn(roles.target, F.transform(target, lambda one: mended(F.make_valid_utf8(one))))
+        return df.withColumn(roles.target, F.transform(target, lambda one: mended(valid_utf8(one))))
     if isinstance(kind, T.ArrayType) and isinstance(kind.elementType, T.StructType):
         return df.withColumn(roles.target, F.transform(target, lambda one: one.withField("label", mended(one["label"]))))
     return df  # Numbers are spelled one way.

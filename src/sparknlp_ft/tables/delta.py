@@ -17,6 +17,7 @@ from sparknlp_ft.sessions import delta_snapshot, is_connect
 from sparknlp_ft.storage import is_url
 from sparknlp_ft.tables.files import delete_folder, listing, path_exists
 from sparknlp_ft.tables.names import quoted
+from sparknlp_ft.versions import condition, lost_file, message
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
@@ -148,8 +149,8 @@ def read(spark: SparkSession, pinned: Pinned) -> DataFrame:
     try:
         frame = reader.load(ref.value) if ref.kind == "path" else reader.table(ref.value)
     except AnalysisException as error:
-        if error.getCondition() == "DELTA_VERSION_NOT_FOUND":
-            raise DataError(f"table {ref.display!r} has no version {pinned.version}: {error.getMessage()}") from error
+        if condition(error) == "DELTA_VERSION_NOT_FOUND":
+            raise DataError(f"table {ref.display!r} has no version {pinned.version}: {message(error)}") from error
         raise
     if _identity(spark, ref)[1] != pinned.table_id:
         raise DataError(f"table {ref.display!r} was made anew while this job ran; start the job again")
@@ -162,7 +163,7 @@ def files_present(pinned: Pinned) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if "FAILED_READ_FILE.FILE_NOT_EXIST" in str(error) or "DELTA_FILE_NOT_FOUND" in str(error):
+        if lost_file(error):
             raise _vacuumed(pinned) from error
         raise
 
@@ -241,7 +242,7 @@ def _identity(spark: SparkSession, ref: TableRef) -> tuple[int, str]:
         try:
             version, table_id = _identity_in_public(spark, ref)
         except AnalysisException as error:
-            if error.getCondition() not in {"DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_ONLY_OPERATION"}:
+            if condition(error) not in {"DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_ONLY_OPERATION"}:
                 raise
             raise _not_delta(ref) from error
     if version < 0:

@@ -15,6 +15,7 @@ from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import Roles
 from sparknlp_ft.tables.names import column
 from sparknlp_ft.tables.targets import answer_list, entity_list
+from sparknlp_ft.versions import valid_utf8
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -79,7 +80,7 @@ def _key(values: tuple[object, ...]) -> str:
 
 def _stands(answer: Column, text: Column) -> Column:
     found = F.substring(text, answer["start"] + 1, F.length(answer["text"]))
-    return F.coalesce((found == F.make_valid_utf8(answer["text"])) & (answer["start"] >= 0), F.lit(False))
+    return F.coalesce((found == valid_utf8(answer["text"])) & (answer["start"] >= 0), F.lit(False))
 
 
 def _inside(entity: Column, text: Column) -> Column:

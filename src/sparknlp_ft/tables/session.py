@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sparknlp_ft.errors import LaunchError
 from sparknlp_ft.sessions import has_class, quiet, sees_this_machine, slots_now
+from sparknlp_ft.versions import delta_for, delta_jars, delta_package, require_spark, version_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -56,10 +57,12 @@ def get_session(app_name: str = "sparknlp_ft") -> SparkSession:
     the master is taken from ``SPARKNLP_FT_MASTER`` (default ``local[CORES,4]``) and Delta's jars are found by their Maven name.
 
     Raises:
-        LaunchError: Under ``spark-submit``, and Delta's jars were not given.
+        LaunchError: Spark or Delta is too old; or under ``spark-submit``, and Delta's jars were not given.
     """
+    from pyspark import __version__
     from pyspark.sql import SparkSession
 
+    require_spark(__version__)
     active = SparkSession.getActiveSession()
     if active is not None:
         return active
@@ -128,47 +131,35 @@ def _configured_here(builder: SparkSession.Builder) -> SparkSession.Builder:
 
 def _with_delta_jars(builder: SparkSession.Builder) -> SparkSession.Builder:
     """Hand over the jars that an earlier start left in Ivy's cache (seconds faster, and needs no network); else resolve them."""
-    cached = [jar for folder in sorted(Path.home().glob(".ivy2*/jars")) for jar in sorted(folder.glob("io.delta_*.jar"))]
-    jars = [str(jar) for jar in cached if jar.name in _delta_jars()]
-    if len(jars) == len(_delta_jars()):
-        return builder.config("spark.jars", ",".join(jars))
+    from pyspark import __version__
+
+    delta = version_of("delta-spark")
+    if delta is None:
+        raise LaunchError(
+            f"delta-spark is not installed beside pyspark {__version__}, and a session of our own needs it: "
+            f"pip install delta-spark=={delta_for(__version__)}, or run under spark-submit with --packages {delta_package(__version__)}"
+        )
+    wanted = delta_jars(__version__, delta)
+    cached = {jar.name: str(jar) for folder in sorted(Path.home().glob(".ivy2*/jars")) for jar in folder.glob("io.delta_*.jar")}
+    if wanted <= cached.keys():
+        return builder.config("spark.jars", ",".join(cached[name] for name in sorted(wanted)))
     from delta import configure_spark_with_delta_pip
 
     return configure_spark_with_delta_pip(builder)
 
 
-def _delta_jars() -> set[str]:
-    """File names, in Ivy's cache, of the jars that Delta needs beside those Spark has."""
-    from importlib.metadata import version
-
-    delta = version("delta_spark")
-    modules = (_delta_module(), "delta-storage", "delta-kernel-api", "delta-kernel-defaults", "delta-kernel-unitycatalog")
-    return {f"io.delta_{module}-{delta}.jar" for module in modules}
-
-
-def delta_package() -> str:
-    """Return Delta's Maven coordinates for this Spark."""
-    from importlib.metadata import version
-
-    return f"io.delta:{_delta_module()}:{version('delta_spark')}"
-
-
-def _delta_module() -> str:
-    import pyspark
-
-    return f"delta-spark_{'.'.join(pyspark.__version__.split('.')[:2])}_2.13"
-
-
 def require_delta(spark: SparkSession) -> None:
-    """Refuse a session without Delta Lake; Databricks' has it under names of its own.
+    """Refuse a session of a Spark that is too old, or without Delta Lake; Databricks' has it under names of its own.
 
     Raises:
-        LaunchError: Says how to start one with it.
+        LaunchError: Says what is needed, and how to start a session with it.
     """
+    require_spark(spark.version)
     if "DATABRICKS_RUNTIME_VERSION" in os.environ:
         return
     if has_class(spark, "io.delta.sql.DeltaSparkSessionExtension"):
         return
     raise LaunchError(
-        f"this Spark session has no Delta Lake: add --packages {delta_package()} to spark-submit, or that to spark.jars.packages"
+        f"this Spark session has no Delta Lake: add --packages {delta_package(spark.version)} to spark-submit, "
+        "or that to spark.jars.packages"
     )

@@ -16,6 +16,7 @@ from pyspark.sql import types as T
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.tables.contracts import is_blank
 from sparknlp_ft.tables.names import column
+from sparknlp_ft.versions import valid_utf8
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -43,7 +44,7 @@ def label_value(df: DataFrame, name: str) -> Column:
     """One label: a string, integer or boolean; blank counts as none."""
     kind = df.schema[name].dataType
     if isinstance(kind, _TEXTS):
-        label = F.make_valid_utf8(column(name))
+        label = valid_utf8(column(name))
         return F.when(~is_blank(label), label)
     if isinstance(kind, (*_INTEGERS, T.BooleanType)):
         return column(name).cast("string")
@@ -55,7 +56,7 @@ def label_set(df: DataFrame, name: str) -> Column:
     kind = df.schema[name].dataType
     if not isinstance(kind, T.ArrayType) or not isinstance(kind.elementType, (*_TEXTS, *_INTEGERS)):
         raise _unfit(df, name, "labels", "array<string>; one string with several labels is split by data.sources[].labels of ingest")
-    texts = F.transform(column(name), lambda one: F.make_valid_utf8(one.cast("string")))
+    texts = F.transform(column(name), lambda one: valid_utf8(one.cast("string")))
     return F.sort_array(F.array_distinct(F.filter(texts, lambda one: ~is_blank(one))))
 
 
@@ -96,9 +97,9 @@ def text_list(df: DataFrame, name: str) -> Column:
     """A text, or several of which the first is learnt; blank ones count as none."""
     kind = df.schema[name].dataType
     if isinstance(kind, _TEXTS):
-        texts = F.array(F.make_valid_utf8(column(name)))
+        texts = F.array(valid_utf8(column(name)))
     elif isinstance(kind, T.ArrayType) and isinstance(kind.elementType, _TEXTS):
-        texts = F.transform(column(name), F.make_valid_utf8)
+        texts = F.transform(column(name), valid_utf8)
     else:
         raise _unfit(df, name, "summary", "string, or array<string> of several references")
     kept = F.filter(texts, lambda one: ~is_blank(one))
