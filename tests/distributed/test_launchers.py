@@ -65,7 +65,8 @@ def under_torchrun(job: TrainJob, tmp_path: Path, processes: int = 2) -> subproc
         "from sparknlp_ft.training.launch import launch\n"
         "job = TrainJob(**json.loads(sys.argv[1]))\n"
         "result = launch(job, job.resolved.launch, None, slots=lambda: 0, on_event=lambda event: None)\n"
-        "print(os.environ['RANK'], result.ranks, result.steps, result.best_dir)\n"
+        # In one write: the processes share a pipe.
+        "os.write(1, f\"{os.environ['RANK']} {result.ranks} {result.steps} {result.best_dir}\\n\".encode())\n"
     )
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [sys.executable, *torchrun, str(script), json.dumps(job.to_dict())]

@@ -173,6 +173,7 @@ def test_metrics_are_in_the_run_and_in_event_files(trained: tuple[Config, TrainO
 
 
 def test_training_and_scoring_see_the_same_ids_and_logits(spark: SparkSession, trained: tuple[Config, TrainOutcome]) -> None:
+    from sparknlp_ft.models.first_token import answer_by_first
     from sparknlp_ft.models.folder import load_model
     from sparknlp_ft.scoring.engine import load_engine
     from sparknlp_ft.tasks import get_task
@@ -182,6 +183,7 @@ def test_training_and_scoring_see_the_same_ids_and_logits(spark: SparkSession, t
     config, outcome = trained
     loaded, task = load_model(outcome.result.best_dir), get_task("classification")
     engine = load_engine(outcome.result.best_dir, batch_tokens=500, precision="float32")
+    assert answer_by_first(loaded.network), "as the network that is trained does in evaluation"
     forward = Forward(loaded.network, task, loaded.setup, torch.device("cpu"), torch.float32)
     feed = Feed(outcome.manifest, "train", rank=0, size=1, encoder=loaded.encoder, config=config.train)
     rows = spark.read.format("delta").load(f"{config.data.root}/messages").select(F.xxhash64("ticket"), "text").collect()
