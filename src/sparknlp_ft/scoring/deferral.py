@@ -38,11 +38,13 @@ class Look:
         found: What came of it.
         wrong: Which rows it decides otherwise than float32 does, bool [rows].
         margins: How clearly it decides each, float64 [rows]; None: it may be used by itself, or cannot say.
+        sizes: Characters of each row: narrow decisions are not those of short texts, and long texts take longer.
     """
 
     found: Measured
     wrong: np.ndarray
-    margins: np.ndarray | None = None
+    margins: np.ndarray | None
+    sizes: np.ndarray
 
 
 def with_deferral(quick: Look, sure: Look, least: float) -> Measured | None:
@@ -58,7 +60,7 @@ def with_deferral(quick: Look, sure: Look, least: float) -> Measured | None:
     if margin is None or rates[0] is None or rates[1] is None:
         return None
     deferred = quick.margins < margin
-    rate = 1 / (1 / rates[0] + float(deferred.mean()) / rates[1])
+    rate = 1 / (1 / rates[0] + float(quick.sizes[deferred].sum() / max(quick.sizes.sum(), 1)) / rates[1])
     agrees = 1.0 - float(np.where(deferred, sure.wrong, quick.wrong).mean())
     deferral = asdict(Deferral(sure.found.engine, sure.found.precision, margin))
     return replace(quick.found, rows_per_second=rate, agreement=agrees, deferral=deferral, deferred=float(deferred.mean()))

@@ -97,7 +97,8 @@ class Contest:
         agrees, gap = float(equal.mean()) if len(equal) else 1.0, difference(self._reference, structs)
         found = Measured(entered.engine, entered.precision, rate, None, agrees, gap)
         margins = margins_of(model, self.texts) if not exact and agrees < self.least else None
-        self._looks.append(Look(found, ~equal, margins))
+        sizes = np.asarray([sum(len(text or "") for text in row) for row in zip(*self.texts, strict=True)])
+        self._looks.append(Look(found, ~equal, margins, sizes))
         return found
 
     def _timed(self, model: Model, texts: Texts) -> tuple[pa.StructArray, float]:
