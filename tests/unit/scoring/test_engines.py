@@ -113,3 +113,9 @@ def test_margins_say_how_far_a_decision_is_from_another() -> None:
     np.testing.assert_allclose(get_task("classification").margins(outputs, setup), [2.0, 0.2], atol=1e-6)
     np.testing.assert_allclose(get_task("multi_label").margins(outputs, setup), [3.0 - np.log(9), 0.2], atol=1e-6)
     assert get_task("regression").margins(outputs[:, :1], setup) is None
+
+
+def test_openvino_leaves_its_processes_on_any_core(tmp_path: Path) -> None:
+    folder = tiny_trained_dir(tmp_path, "classification", LABELS)
+    compiled = load_engine(folder, engine="openvino", precision="float32", threads=1).runtime.compiled
+    assert compiled.get_property("ENABLE_CPU_PINNING") is False and compiled.get_property("INFERENCE_NUM_THREADS") == 1
