@@ -56,7 +56,7 @@ def _makers(model: Path, texts: Sequence[str], threads: int) -> dict[str, Callab
 
 
 def _engine(model: Path, texts: Sequence[str], **settings: object) -> Way:
-    calibration = calibration_rows([list(texts)]) if settings["precision"] == "int8" else ()
+    calibration = calibration_rows([[*texts]]) if settings["precision"] == "int8" else ()
     engine = load_engine(model, calibration=calibration, **settings)
     return lambda some: engine.predict(some).results.argmax(axis=1)
 

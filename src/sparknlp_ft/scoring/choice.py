@@ -20,8 +20,8 @@ QUANTISED_FROM = 15_000
 #: and with fewer than this no second such engine, where the first one is installed.
 SECOND_FROM = 500_000
 
-#: Rows that are measured on.
-SAMPLE = 512
+#: Rows of the sample, those included that int8 is calibrated with.
+SAMPLE = 640
 
 REFERENCE = ("torch", FLOAT32)
 

@@ -17,7 +17,7 @@ from sparknlp_ft.scoring.deferral import Look, margins_of, with_deferral
 from sparknlp_ft.scoring.engines.settings import FLOAT32
 from sparknlp_ft.scoring.processing import Processed
 
-#: Rows that int8 is calibrated with.
+#: Rows that int8 is calibrated with; of a small sample a quarter.
 CALIBRATION = 128
 
 #: Predicted numbers count as equal up to this share of the target's deviation.
@@ -38,12 +38,14 @@ def measure(load: Load, texts: Texts, wanted: Iterable[tuple[str, str]], output:
 
     Args:
         load: Makes an engine.
-        texts: A column of texts per text role.
+        texts: A column of texts per text role. The first rows calibrate (``calibration_rows``), and are not measured on: what was
+            fitted to them decides them better than others.
         wanted: What ``choice.candidates`` returned.
         output: What is written of a prediction.
         least: Share of equal decisions that a number format other than float32 needs.
     """
-    contest = Contest(load, texts, output, least)
+    cut = calibrating(len(texts[0]))
+    contest = Contest(load, [column[cut:] for column in texts], output, least, calibration_rows(texts))
     for engine, precision in wanted:
         contest.enter(engine, precision)
     return [*contest.found, *contest.deferring()]
@@ -51,12 +53,13 @@ def measure(load: Load, texts: Texts, wanted: Iterable[tuple[str, str]], output:
 
 @dataclass
 class Contest:
-    """Engines that were measured so far; arguments as ``measure`` takes them."""
+    """Engines that were measured so far; arguments as ``measure`` takes them, and the rows that int8 is calibrated with."""
 
     load: Load
     texts: Texts
     output: Output
     least: float
+    calibration: Sequence[tuple[str, ...]]
     found: list[Measured] = field(default_factory=list)
     _reference: pa.StructArray | None = None
     _looks: list[Look] = field(default_factory=list)
@@ -65,7 +68,7 @@ class Contest:
         """Measure one more."""
         found = Measured(engine, precision, reason=_out_of_place(engine, precision))
         if found.reason is None:
-            calibration = calibration_rows(self.texts) if precision == "int8" else ()
+            calibration = self.calibration if precision == "int8" else ()
             try:
                 found = self._measured(found, self.load(engine=engine, precision=precision, calibration=calibration))
             except UserError as error:
@@ -111,10 +114,15 @@ class Contest:
         return structs, size / (time.perf_counter() - start)
 
 
-def calibration_rows(texts: Sequence[Sequence[str | None]]) -> list[tuple[str, ...]]:
-    """Return the rows that int8 is calibrated with: the first of those that have all their texts."""
-    whole = [row for row in zip(*texts, strict=True) if all(text and text.strip() for text in row)]
-    return whole[:CALIBRATION]
+def calibrating(rows: int) -> int:
+    """Return how many rows of a sample calibrate."""
+    return min(CALIBRATION, rows // 4)
+
+
+def calibration_rows(texts: Texts) -> list[tuple[str, ...]]:
+    """Return the rows of a sample that int8 is calibrated with: of its first ones those that have all their texts."""
+    first = [column[: calibrating(len(column))] for column in texts]
+    return [row for row in zip(*first, strict=True) if all(text and text.strip() for text in row)]
 
 
 def equal_decisions(one: pa.StructArray, other: pa.StructArray, tolerance: float) -> np.ndarray:

@@ -20,6 +20,8 @@ from tests.unit.scoring.test_rows import Picky
 
 OUTPUT = Output(get_task("classification").prediction_fields)
 TEXTS = [f"{'long' * (i % 3)} text {i}" for i in range(100)]
+#: What int8 is calibrated with comes before what is measured on.
+SAMPLE = [*(f"calibrating {i}" for i in range(33)), *TEXTS]
 WANTED = [("torch", "float32"), ("torch", "float16"), ("openvino", "float32"), ("openvino", "int8"), ("onnx", "float32")]
 
 
@@ -55,19 +57,19 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
 def load(engine: str, precision: str, calibration: Any = ()) -> Coarse:
     if engine == "onnx":
         raise ModelError("onnxruntime is not there")
-    assert bool(calibration) == (precision == "int8")
+    assert list(calibration) == ([(text,) for text in SAMPLE[:33]] if precision == "int8" else [])
     return Coarse(10, 300.0) if precision == "int8" else Coarse(0, 100.0 if engine == "torch" else 110.0)
 
 
 def test_engines_are_measured_and_held_against_float32(rates: list[tuple[float, int]]) -> None:
-    found = measure(load, [TEXTS], WANTED, OUTPUT, 0.5)
+    found = measure(load, [SAMPLE], WANTED, OUTPUT, 0.5)
     assert [one.agreement for one in found if one.rows_per_second] == [1.0, 1.0, 0.9]
     assert [one.reason for one in found if one.reason] == ["slow here", "onnxruntime is not there"]
     assert from_plain(as_plain(found)) == found
 
 
 def test_what_decides_otherwise_too_often_leaves_narrow_decisions_to_the_fastest_that_does_not(rates: list[tuple[float, int]]) -> None:
-    found = measure(load, [TEXTS], WANTED, OUTPUT, 0.95)
+    found = measure(load, [SAMPLE], WANTED, OUTPUT, 0.95)
     one = found[-1]
     assert one.name == "openvino int8, narrow decisions by openvino float32"
     # 10 of 100 decisions are turned. 4 may stay, by the rule; so those of the 6 narrowest are deferred, and no others.
@@ -81,16 +83,16 @@ def test_what_decides_otherwise_too_often_leaves_narrow_decisions_to_the_fastest
 
 
 def test_without_margins_or_gain_there_is_no_deferral(rates: list[tuple[float, int]], monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = measure(lambda **given: Coarse(10, 111.0) if given["precision"] == "int8" else load(**given), [TEXTS], WANTED, OUTPUT, 0.97)
+    slow = measure(lambda **given: Coarse(10, 111.0) if given["precision"] == "int8" else load(**given), [SAMPLE], WANTED, OUTPUT, 0.97)
     assert all(one.deferral is None for one in slow), "111 rows/s with some rows twice is slower than 110"
     monkeypatch.setattr(type(get_task("classification")), "margins", lambda *_: None)
-    assert all(one.deferral is None for one in measure(load, [TEXTS], WANTED, OUTPUT, 0.95))
+    assert all(one.deferral is None for one in measure(load, [SAMPLE], WANTED, OUTPUT, 0.95))
 
 
 def test_a_slow_engine_is_given_up_after_few_rows(rates: list[tuple[float, int]]) -> None:
     several = {"torch": Coarse(0, 100.0), "openvino": Coarse(0, 20.0)}
     wanted = [("torch", "float32"), ("openvino", "float32"), ("openvino", "bfloat16")]
-    found = measure(lambda engine, **_: several[engine], [TEXTS], wanted, OUTPUT, 0.995)
+    found = measure(lambda engine, **_: several[engine], [SAMPLE], wanted, OUTPUT, 0.995)
     assert rates == [(100.0, 100), (20.0, 13), (20.0, 13)]
     assert found[1].rows_per_second == 20.0, "its float32 can be fallen back to"
     assert found[2].reason == "about 20 rows/s, and torch float32 does 100"
