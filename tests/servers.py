@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.unit.tracking.stores import closed_port
 START_SECONDS = 120
 
 
-class Server:
+class Server(ABC):
     """A process that listens on a port of this machine; its log is kept in a folder.
 
     Args:
@@ -30,9 +31,9 @@ class Server:
         self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> list[str]:
         """Return what Python is started with."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

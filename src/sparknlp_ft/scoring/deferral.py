@@ -38,29 +38,28 @@ class Look:
         found: What came of it.
         wrong: Which rows it decides otherwise than float32 does, bool [rows].
         margins: How clearly it decides each, float64 [rows]; None: it may be used by itself, or cannot say.
-        sizes: Characters of each row: narrow decisions are not those of short texts, and long texts take longer.
     """
 
     found: Measured
     wrong: np.ndarray
     margins: np.ndarray | None
-    sizes: np.ndarray
 
 
-def with_deferral(quick: Look, sure: Look, least: float) -> Measured | None:
+def with_deferral(quick: Look, sure: Look, least: float, sizes: np.ndarray) -> Measured | None:
     """Return what an engine comes to that leaves narrow decisions to another one; None where that cannot be told.
 
     Args:
         quick: The engine, with margins.
         sure: The other one.
         least: Share of equal decisions that is needed.
+        sizes: Characters of each row: narrow decisions are not those of short texts, and long texts take longer.
     """
     assert quick.margins is not None
     margin, rates = least_margin(quick.margins, quick.wrong, sure.wrong, 1 - least), [one.found.rows_per_second for one in (quick, sure)]
     if margin is None or rates[0] is None or rates[1] is None:
         return None
     deferred = quick.margins < margin
-    rate = 1 / (1 / rates[0] + float(quick.sizes[deferred].sum() / max(quick.sizes.sum(), 1)) / rates[1])
+    rate = 1 / (1 / rates[0] + float(sizes[deferred].sum() / max(sizes.sum(), 1)) / rates[1])
     agrees = 1.0 - float(np.where(deferred, sure.wrong, quick.wrong).mean())
     deferral = asdict(Deferral(sure.found.engine, sure.found.precision, margin))
     return replace(quick.found, rows_per_second=rate, agreement=agrees, deferral=deferral, deferred=float(deferred.mean()))

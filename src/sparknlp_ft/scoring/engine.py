@@ -49,4 +49,4 @@ def load_engine(model_dir: str | Path, **settings: Any) -> Any:
         return quick
     deferral = Deferral(**given.deferral)
     sure = replace(given, engine=deferral.engine, precision=deferral.precision, deferral=None)
-    return Cascade(quick, LOADERS[sure.engine](model_dir, sure), deferral.margin)
+    return Cascade.of(quick, LOADERS[sure.engine](model_dir, sure), deferral.margin)

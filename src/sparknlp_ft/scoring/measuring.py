@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -78,9 +78,10 @@ class Contest:
     def deferring(self) -> list[Measured]:
         """Return those that are faster than all others if they leave narrow decisions to one of these, the one that suits them best."""
         usable, alone = [look for look in self._looks if fastest([look.found], self.least)], fastest(self.found, self.least)
+        sizes = np.asarray([sum(len(text or "") for text in row) for row in zip(*self.texts, strict=True)])
         best = []
         for quick in self._looks:
-            several = [with_deferral(quick, sure, self.least) for sure in usable] if quick.margins is not None else []
+            several = [with_deferral(quick, sure, self.least, sizes) for sure in usable] if quick.margins is not None else []
             best.append(fastest([one for one in several if one is not None], self.least))
         return [one for one in best if one is not None and alone is not None and fastest([alone, one], self.least) is one]
 
@@ -89,19 +90,16 @@ class Contest:
         if best is not None and best.rows_per_second is not None:
             _, rate = self._timed(model, [column[::EACH] for column in self.texts])
             if rate < SLOW * best.rows_per_second:
-                slow = f"about {rate:,.0f} rows/s, and {best.name} does {best.rows_per_second:,.0f}"
-                # A float32 can be fallen back to, where nothing else of its engine may be used.
-                return (
-                    Measured(entered.engine, entered.precision, rate) if exact else Measured(entered.engine, entered.precision, reason=slow)
-                )
+                if exact:  # It can be fallen back to, where nothing else of its engine may be used.
+                    return replace(entered, rows_per_second=rate)
+                return replace(entered, reason=f"about {rate:,.0f} rows/s, and {best.name} does {best.rows_per_second:,.0f}")
         structs, rate = self._timed(model, self.texts)
         self._reference = structs if self._reference is None else self._reference
         equal = equal_decisions(self._reference, structs, _tolerance(model))
         agrees, gap = float(equal.mean()) if len(equal) else 1.0, difference(self._reference, structs)
-        found = Measured(entered.engine, entered.precision, rate, None, agrees, gap)
+        found = replace(entered, rows_per_second=rate, agreement=agrees, difference=gap)
         margins = margins_of(model, self.texts) if not exact and agrees < self.least else None
-        sizes = np.asarray([sum(len(text or "") for text in row) for row in zip(*self.texts, strict=True)])
-        self._looks.append(Look(found, ~equal, margins, sizes))
+        self._looks.append(Look(found, ~equal, margins))
         return found
 
     def _timed(self, model: Model, texts: Texts) -> tuple[pa.StructArray, float]:

@@ -48,10 +48,10 @@ def load(model_dir: str | Path, settings: Settings) -> NetworkEngine:
     folder = export(described, runtime, lambda out, model: _convert(openvino, described, model, out / _FILE))
     if settings.precision == "int8":
         folder = _calibrated(openvino, described, folder, settings)
-    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[settings.precision]}
-    options |= {"INFERENCE_NUM_THREADS": settings.threads} if settings.threads else {}
     # Pinned, the processes of a machine all compute on its first core: two workers were half as fast each.
-    options |= {"ENABLE_CPU_PINNING": False}
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[settings.precision], "ENABLE_CPU_PINNING": False}
+    if settings.threads:
+        options["INFERENCE_NUM_THREADS"] = settings.threads
     compiled = openvino.Core().compile_model(folder / _FILE, "CPU", options)
     runner = OpenVinoRuntime(compiled, described.encoder.pad_id)
     return NetworkEngine(described.task, described.setup, described.meta, runner, settings.tokens_on("cpu"))
