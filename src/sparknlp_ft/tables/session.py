@@ -43,8 +43,11 @@ LOCAL_CONF = {
 #: Seconds without a new executor after which a cluster is taken to have all that it will have.
 EXECUTOR_SECONDS = 10.0
 
+#: The log's configuration is read by the JVM as it starts; what a session is asked later does not quiet the lines before.
+LOGGING = Path(__file__).with_name("log4j2.properties")
+
 QUIET_CONF = {
-    "spark.log.level": "ERROR",
+    "spark.driver.defaultJavaOptions": f"-Dlog4j2.configurationFile={LOGGING.as_uri()}",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from sparknlp_ft.training.feed import Batch
 
 #: Rows that means are taken of, at most, more or less.
-MOST_ROWS = 10_000
+MOST_ROWS = 3_000
 #: Logits between the nearest and the farthest text that are tried; 0: the head stays as drawn.
-SCALES = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
+SCALES = (0.0, 1.0, 2.0, 5.0, 10.0)
 
 
 def begin_head(parts: Parts, comm: Comm) -> float:
