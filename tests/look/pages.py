@@ -21,7 +21,7 @@ from sparknlp_ft.config import Config, load_config
 from sparknlp_ft.findings.finding import Finding
 from sparknlp_ft.pipelines.score import ScoreResult
 from sparknlp_ft.pipelines.status import Status
-from sparknlp_ft.reports.blocks import Report, Table
+from sparknlp_ft.reports.blocks import Cell, Report, Table
 from sparknlp_ft.reports.leaderboard import BASELINE, MODEL, Entry
 from sparknlp_ft.reports.page import as_fragment, as_page
 from sparknlp_ft.reports.profile import SHARES, Profile
@@ -113,8 +113,8 @@ def _pair(family: str, rng: np.random.Generator) -> tuple[str, str]:
         summary = "a card that was lost is replaced within five days"
         return json.dumps([summary]), summary if right else "a card is replaced"
     if family == "question_answering":
-        answer = [] if rng.random() < 0.3 else [{"text": "in five working days", "start": 10}]
-        return json.dumps(answer), (answer[0]["text"] if answer else "") if right else "five days"
+        text = "" if rng.random() < 0.3 else "in five working days"
+        return json.dumps([{"text": text, "start": 10}] if text else []), text if right else "five days"
     found = [{"start": 10 * i, "end": 10 * i + 6, "label": ENTITIES[int(rng.integers(6))]} for i in range(int(rng.integers(4)))]
     return json.dumps(found), json.dumps(found if right else found[1:])
 
@@ -146,7 +146,9 @@ def wrong_rows(labels: list[str]) -> Table:
     text = (
         "I was charged twice for the same order and nobody answers my mails, see https://example.org/" + "order/" * 30 + " since Monday. "
     )
-    rows = [[f"ticket-{i}", labels[i % len(labels)], labels[(i + 1) % len(labels)], 0.99 - i / 100, text * (i % 3 + 1)] for i in range(12)]
+    rows: list[list[Cell]] = [
+        [f"ticket-{i}", labels[i % len(labels)], labels[(i + 1) % len(labels)], 0.99 - i / 100, text * (i % 3 + 1)] for i in range(12)
+    ]
     return Table("Most wrong rows", ["ticket_id", "target", "prediction", "confidence", "text"], rows, "Asked for with --wrong.")
 
 
@@ -285,8 +287,8 @@ def views(kept: Mapping[str, Report]) -> dict[str, Report]:
         "input_hash",
         "scored_at",
     )
-    tables = [TableView(f"abfss://lake@account.dfs.core.windows.net/lake/table_{i}", 40 + i, columns) for i in range(3)]
-    status = Status(runs, [ModelView("classification-tickets", 3, {"champion": "3"})], tables, [], (12, 13_083))
+    tables = [TableView(f"abfss://lake@account.dfs.core.windows.net/lake/table_{i}", 40 + i, columns, f"id-{i}", None) for i in range(3)]
+    status = Status(runs, [ModelView("classification-tickets", 3, {"champion": "3"})], tables, [], [], (12, 13_083))
     return {**shown, "ingest": profile.report(), "score": scored.report(), "status": status.report()}
 
 
