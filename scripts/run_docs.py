@@ -17,6 +17,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.servers import MlflowServer  # noqa: E402
 
 FIRST = ("sparknlp-ft ingest --config conf/tickets.yaml", "sparknlp-ft train --config conf/tickets.yaml")
 
@@ -74,12 +78,13 @@ def main() -> int:
     parser.add_argument("--only", default="", help="commands that hold this word")
     only = parser.parse_args().only
     ran, environment = [], _environment()
-    with _cluster(environment) as host:
+    with _cluster(environment) as host, _mlflow() as uri:
+        places = {"HOST:7077": host, "http://127.0.0.1:5001": uri}
         for page, command in _commands(only):
             reason = next((why for part, why in NOT_RUN.items() if part in command), "")
             one = Ran(page, command, reason=reason)
             if not reason:
-                _run(one, host, environment)
+                _run(one, places, environment)
             ran.append(one)
             print(_line(one), flush=True)
     failed = [one for one in ran if one.code]
@@ -103,9 +108,9 @@ def _lines() -> Iterator[tuple[str, str]]:
             yield from ((path.name, line) for line in block.splitlines() if line.strip())
 
 
-def _run(one: Ran, host: str, environment: Mapping[str, str]) -> None:
-    command = one.command.replace("HOST:7077", host)
-    for part, other in INSTEAD.items():
+def _run(one: Ran, places: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    command = one.command
+    for part, other in {**INSTEAD, **places}.items():
         command = command.replace(part, other)
     if "RUN_ID" in command or "0123456789abcdef" in command:
         command = re.sub("RUN_ID|0123456789abcdef0123456789abcdef", _last_run(), command)
@@ -176,6 +181,18 @@ def _cluster(environment: Mapping[str, str]) -> Iterator[str]:
             for process in started:
                 process.terminate()
                 process.wait()
+
+
+@contextmanager
+def _mlflow() -> Iterator[str]:
+    """Give the address of a tracking server."""
+    with tempfile.TemporaryDirectory(prefix="run-docs-") as folder:
+        server = MlflowServer(Path(folder))
+        server.start()
+        try:
+            yield server.uri
+        finally:
+            server.kill()
 
 
 def _line(one: Ran) -> str:
