@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sparknlp_ft.tables.delta import Pinned, history
 
@@ -66,14 +66,26 @@ class Note:
         return cls(**{**found, "model": tuple(found["model"])})
 
 
+@dataclass(frozen=True)
+class Commit:
+    """What the history of a table says of one commit."""
+
+    version: int
+    operation: str
+    metadata: str | None  #: That its writer gave.
+
+
 def last_note(spark: SparkSession, table: Pinned) -> tuple[Note, int] | None:
     """Return the note that still holds for a predictions table, and the version that bears it; None if there is none."""
-    commits = _commits(spark, table)
+    return note_in(_commits(spark, table))
+
+
+def note_in(commits: Sequence[Commit]) -> tuple[Note, int] | None:
+    """Return the note that still holds after the last commits of a table, the latest first, and the version that bears it."""
     for at, commit in enumerate(commits):
-        note = Note.read(commit["userMetadata"])
-        if note is not None:
-            return (note, commit["version"]) if _follows(note, commits[at:]) else None
-        if commit["operation"] not in HARMLESS:
+        if (note := Note.read(commit.metadata)) is not None:
+            return (note, commit.version) if _follows(note, commits[at:]) else None
+        if commit.operation not in HARMLESS:
             return None
     return None
 
@@ -82,19 +94,19 @@ def rows_unchanged(spark: SparkSession, table: Pinned, since: int) -> bool:
     """Whether a table's rows are, by its history, those it had at an earlier version."""
     if table.version <= since:
         return table.version == since
-    between = [commit for commit in _commits(spark, table) if since < commit["version"]]
-    return len(between) == table.version - since and all(commit["operation"] in HARMLESS for commit in between)
+    between = [commit for commit in _commits(spark, table) if since < commit.version]
+    return len(between) == table.version - since and all(commit.operation in HARMLESS for commit in between)
 
 
-def _follows(note: Note, commits: Sequence[Any]) -> bool:
+def _follows(note: Note, commits: Sequence[Commit]) -> bool:
     """Whether nothing came between the version that a stage was made for and its merge, the first of ``commits``."""
     if note.known is None:
         return True
-    between = [commit for commit in commits[1:] if commit["version"] > note.known]
-    return len(between) == commits[0]["version"] - note.known - 1 and all(commit["operation"] in HARMLESS for commit in between)
+    between = [commit for commit in commits[1:] if commit.version > note.known]
+    return len(between) == commits[0].version - note.known - 1 and all(commit.operation in HARMLESS for commit in between)
 
 
-def _commits(spark: SparkSession, table: Pinned) -> list[Any]:
+def _commits(spark: SparkSession, table: Pinned) -> list[Commit]:
     """Return the last commits up to the pinned version, the latest first."""
     found = history(spark, table.ref, REACH).select("version", "operation", "userMetadata").collect()
-    return [commit for commit in sorted(found, key=lambda one: -one["version"]) if commit["version"] <= table.version]
+    return [Commit(*row) for row in sorted(found, key=lambda one: -one["version"]) if row["version"] <= table.version]

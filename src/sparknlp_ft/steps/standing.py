@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparknlp_ft.config import Config
-from sparknlp_ft.scoring.notes import HARMLESS, REACH, Note
+from sparknlp_ft.scoring.notes import REACH, Commit, Note, note_in
 from sparknlp_ft.steps.deployment import deploy, wanted_model
 from sparknlp_ft.steps.prediction import find_target, plan_scoring, scoring_job
 from sparknlp_ft.steps.staleness import find_stale
@@ -54,11 +54,8 @@ def said_of_scores(view: TableView, tables: Sequence[TableView], models: Sequenc
 
 
 def _note(folder: Path) -> Note | None:
-    """Return the note in the last commit that may have changed a row."""
-    for commit in commits_of(folder, REACH):
-        if (note := Note.read(commit.get("userMetadata"))) is not None or commit.get("operation") not in HARMLESS:
-            return note
-    return None
+    commits = [Commit(at, said.get("operation", ""), said.get("userMetadata")) for at, said in commits_of(folder, REACH)]
+    return found[0] if (found := note_in(commits)) is not None else None
 
 
 def count_stale(config: Config, spark: SparkSession | None) -> tuple[int, int]:

@@ -64,13 +64,13 @@ def columns_of(ref: TableRef, version: int | None = None) -> Columns | None:
     return Columns(latest, T.StructType.fromJson(json.loads(table["schemaString"])), str(table["id"]))
 
 
-def commits_of(folder: Path, most: int) -> Iterator[Mapping[str, Any]]:
-    """Yield what the last commits of a table say of themselves, the latest first, as long as none between them is gone."""
+def commits_of(folder: Path, most: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the last commits of a table, each with what it says of itself, the latest first, as long as none between them is gone."""
     numbers = sorted(_numbers([path.name for path in (folder / LOG).iterdir()], _COMMIT, None), reverse=True)
     for at, number in enumerate(numbers[:most]):
         if number != numbers[0] - at:
             return
-        yield next((action["commitInfo"] for action in _actions(folder / LOG, number) if action.get("commitInfo")), {})
+        yield number, next((action["commitInfo"] for action in _actions(folder / LOG, number) if action.get("commitInfo")), {})
 
 
 def tables_beside(ref: TableRef) -> list[str] | None:

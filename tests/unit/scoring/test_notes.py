@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sparknlp_ft.scoring import notes
-from sparknlp_ft.scoring.notes import Note, last_note, rows_unchanged
+from sparknlp_ft.scoring.notes import Commit, Note, last_note, rows_unchanged
 from sparknlp_ft.tables.delta import Pinned, TableRef
 
 NOTE = Note("r", "id", 3, ("tiny", "1"), "f", 10, 0, known=4)
@@ -16,10 +16,8 @@ NOTE = Note("r", "id", 3, ("tiny", "1"), "f", 10, 0, known=4)
 
 def history(monkeypatch: pytest.MonkeyPatch, *commits: tuple[int, str, str | None]) -> Pinned:
     """Make a table's history these commits, and return it pinned to the last."""
-    rows = [{"version": version, "operation": operation, "userMetadata": text} for version, operation, text in commits]
-    monkeypatch.setattr(
-        notes, "_commits", lambda spark, table: sorted([r for r in rows if r["version"] <= table.version], key=lambda r: -r["version"])
-    )
+    told = sorted((Commit(*one) for one in commits), key=lambda one: -one.version)
+    monkeypatch.setattr(notes, "_commits", lambda spark, table: [one for one in told if one.version <= table.version])
     return Pinned(TableRef("path", "/t"), "id", max(version for version, _, _ in commits))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ def test_a_version_that_keeps_an_alias_is_not_outdated(lake: Path) -> None:
 
 def test_a_table_that_somebody_else_changed_is_not_vouched_for(lake: Path) -> None:
     commit(lake / "tickets_predictions", 2, operation="DELETE")
+    assert told(lake, champion="1")["tickets_predictions"] == ""
+
+
+def test_a_merge_made_for_an_older_state_is_not_vouched_for(lake: Path) -> None:
+    commit(lake / "tickets_predictions", 2, operation="DELETE")
+    commit(lake / "tickets_predictions", 3, operation="MERGE", userMetadata=str(replace(NOTE, known=1)))
     assert told(lake, champion="1")["tickets_predictions"] == ""
 
 
