@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparknlp_ft.config import TrackingConfig
 from sparknlp_ft.tasks import get_task, resampling
 from sparknlp_ft.tasks.resampling import Measured, lead
 
@@ -40,6 +41,15 @@ def test_one_row_more_of_thirty_is_no_proof() -> None:
     found = lead(get_task("classification"), "accuracy", good, bad)
     assert found is not None and 0.5 < found.confidence < 0.9
     assert found.low <= 0 < found.high
+
+
+@pytest.mark.parametrize("rows", [20, 100, 1000])
+def test_one_row_moves_no_alias_by_default_and_two_do(rows: int) -> None:
+    least = TrackingConfig().min_confidence
+    others = measured([False] * 2 + [True] * (rows - 2))
+    for ahead in (1, 2):
+        found = lead(get_task("classification"), "accuracy", measured([False] * (2 - ahead) + [True] * (rows - 2 + ahead)), others)
+        assert found is not None and (found.confidence >= least) == (ahead == 2)
 
 
 def test_a_gain_that_is_asked_for_is_taken_off_first() -> None:
