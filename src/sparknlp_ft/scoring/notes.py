@@ -6,8 +6,9 @@ have changed a row. Whatever is in doubt is looked up in the rows.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -80,11 +81,16 @@ def last_note(spark: SparkSession, table: Pinned) -> tuple[Note, int] | None:
     return note_in(_commits(spark, table))
 
 
-def note_in(commits: Sequence[Commit]) -> tuple[Note, int] | None:
-    """Return the note that still holds after the last commits of a table, the latest first, and the version that bears it."""
-    for at, commit in enumerate(commits):
+def note_in(commits: Iterable[Commit]) -> tuple[Note, int] | None:
+    """Return the note that still holds after the last commits of a table, and the version that bears it.
+
+    Args:
+        commits: The latest first; no more of them are asked for than it takes to know.
+    """
+    left = iter(commits)
+    for commit in left:
         if (note := Note.read(commit.metadata)) is not None:
-            return (note, commit.version) if _follows(note, commits[at:]) else None
+            return (note, commit.version) if _follows(note, commit.version, left) else None
         if commit.operation not in HARMLESS:
             return None
     return None
@@ -98,12 +104,13 @@ def rows_unchanged(spark: SparkSession, table: Pinned, since: int) -> bool:
     return len(between) == table.version - since and all(commit.operation in HARMLESS for commit in between)
 
 
-def _follows(note: Note, commits: Sequence[Commit]) -> bool:
-    """Whether nothing came between the version that a stage was made for and its merge, the first of ``commits``."""
-    if note.known is None:
+def _follows(note: Note, merged: int, earlier: Iterable[Commit]) -> bool:
+    """Whether nothing came between the version that a stage was made for and its merge, behind ``earlier`` commits, the latest first."""
+    known = note.known
+    if known is None:
         return True
-    between = [commit for commit in commits[1:] if commit.version > note.known]
-    return len(between) == commits[0].version - note.known - 1 and all(commit.operation in HARMLESS for commit in between)
+    between = list(itertools.takewhile(lambda commit: commit.version > known, earlier))
+    return len(between) == merged - known - 1 and all(commit.operation in HARMLESS for commit in between)
 
 
 def _commits(spark: SparkSession, table: Pinned) -> list[Commit]:

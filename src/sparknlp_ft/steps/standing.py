@@ -54,7 +54,8 @@ def said_of_scores(view: TableView, tables: Sequence[TableView], models: Sequenc
 
 
 def _note(folder: Path) -> Note | None:
-    commits = [Commit(at, said.get("operation", ""), said.get("userMetadata")) for at, said in commits_of(folder, REACH)]
+    """Return the note that still holds for a predictions table."""
+    commits = (Commit(at, said.get("operation", ""), said.get("userMetadata")) for at, said in commits_of(folder, REACH))
     return found[0] if (found := note_in(commits)) is not None else None
 
 
