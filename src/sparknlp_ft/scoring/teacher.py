@@ -11,6 +11,7 @@ import numpy as np
 from sparknlp_ft.scoring.engine import Engine, load_engine
 from sparknlp_ft.scoring.processing import Processed
 from sparknlp_ft.scoring.udf import engine_of
+from sparknlp_ft.tasks.imitation import Imitation
 
 
 def load_folder(device: str | None, *, find: Callable[[], str], **settings: Any) -> Engine:
@@ -36,6 +37,6 @@ def teach(texts: Sequence[Sequence[str]], rows: Sequence[int], *, find: Callable
         settings: As in ``scoring.engine.load_engine``.
     """
     engine = engine_of(partial(load_folder, find=find, **settings), f"teacher {digest}")
-    assert not isinstance(engine, Processed)
+    assert not isinstance(engine, Processed) and isinstance(engine.task, Imitation)
     scored = engine.predict(texts[0], texts[1] if len(texts) > 1 else None, rows=rows)
     return engine.task.lessons(scored.results, engine.setup)

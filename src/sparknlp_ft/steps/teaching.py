@@ -24,6 +24,7 @@ from sparknlp_ft.steps.job import Job
 from sparknlp_ft.steps.pairs import MOST_EACH
 from sparknlp_ft.tables.delta import files_present
 from sparknlp_ft.tasks import get_task
+from sparknlp_ft.tasks.imitation import Imitation
 from sparknlp_ft.tasks.registry import all_tasks
 from sparknlp_ft.tasks.resampling import Measured
 from sparknlp_ft.tracking.pyfunc import text_roles
@@ -42,8 +43,8 @@ def check_student(config: Config) -> None:
     Raises:
         ConfigError: Names the families that can.
     """
-    if is_taught(config) and not get_task(config.data.task).imitates:
-        able = ", ".join(task.name for task in all_tasks().values() if task.imitates)
+    if is_taught(config) and not isinstance(get_task(config.data.task), Imitation):
+        able = ", ".join(task.name for task in all_tasks().values() if isinstance(task, Imitation))
         raise ConfigError(
             f"model.tuning: 'distil' cannot be used for {config.data.task}: a student can be taught for {able}; set model.tuning to "
             "full, frozen or lora"

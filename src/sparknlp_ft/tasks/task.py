@@ -114,7 +114,6 @@ class Task(ABC):
     """Outcomes by which rows must be told apart for ``metrics``; of the others their weighted mean is enough. None: each row is needed."""
     tuned_by: tuple[str, ...] = ()  #: Outcomes that ``tune`` is shown.
     counts_tuned: bool = False  #: Whether ``counted`` depends on what was tuned; else it is given no settings of that.
-    imitates: bool = False  #: Whether a student can learn from a teacher's results: ``lessons`` and ``imitation_loss`` are there.
     constant: tuple[str, str] | None = None  #: What ``majority_outcomes`` answers, name and description; None: not worth to be shown.
 
     # The data set.
@@ -183,21 +182,6 @@ class Task(ABC):
     @abstractmethod
     def loss(self, output: torch.Tensor, rows: Rows, setup: Setup) -> torch.Tensor:
         """Return the loss of each row, float32 of shape [rows], from what ``forward`` returned in training."""
-
-    def lessons(self, results: np.ndarray, setup: Setup) -> np.ndarray:
-        """Return what a student is to learn of a teacher's results, float32 [rows, values]."""
-        return results.reshape(len(results), -1).astype(np.float32)
-
-    def imitation_loss(self, output: torch.Tensor, rows: Rows, setup: Setup, *, temperature: float) -> torch.Tensor:
-        """Return how far a student is from its teacher on each row (``rows.lessons``), float32 [rows]; 0 where they agree.
-
-        Args:
-            output: What ``forward`` returned in training.
-            rows: The rows; they need no targets.
-            setup: The student's.
-            temperature: What scores are softened by; gradients stay of one size whatever it is.
-        """
-        raise NotImplementedError(f"task {self.name} imitates no teacher")
 
     def read(self, output: torch.Tensor) -> torch.Tensor:
         """Return the part of an output that is copied off the device, [windows, …]."""
@@ -330,14 +314,6 @@ def by_row(values: torch.Tensor, rows: Rows) -> torch.Tensor:
     owner = torch.repeat_interleave(torch.arange(len(counts), device=values.device), counts)
     summed = torch.zeros((len(counts), *values.shape[1:]), dtype=values.dtype, device=values.device).index_add_(0, owner, values)
     return summed / counts.reshape(-1, *[1] * (values.ndim - 1))
-
-
-def taught(rows: Rows, like: torch.Tensor) -> torch.Tensor:
-    """Return a teacher's lessons of rows as a tensor beside the student's output."""
-    import torch
-
-    assert rows.lessons is not None
-    return torch.from_numpy(np.ascontiguousarray(rows.lessons)).to(like.device, non_blocking=True)
 
 
 def objects(values: Sequence[Any]) -> np.ndarray:

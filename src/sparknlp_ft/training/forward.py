@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sparknlp_ft.tasks import Rows, Setup, Task
+from sparknlp_ft.tasks.imitation import Imitation
 from sparknlp_ft.text.batching import by_token_budget, pad
 from sparknlp_ft.training.device import autocast
 from sparknlp_ft.training.feed import Batch
@@ -45,6 +46,7 @@ class Forward:
         """Return the loss of each of the rows numbered ``index``, float32 [rows]."""
         rows = batch.rows(index)
         if rows.lessons is not None:
+            assert isinstance(self.task, Imitation)
             return self.task.imitation_loss(self.output(rows), rows, self.setup, temperature=self.temperature)
         return self.task.loss(self.output(rows), rows, self.setup)
 

@@ -17,6 +17,7 @@ from sparknlp_ft.snapshot.encode import Teacher
 from sparknlp_ft.tables.contracts import Roles
 from sparknlp_ft.tables.delta import Pinned, TableRef
 from sparknlp_ft.tasks import Rows, Setup, get_task
+from sparknlp_ft.tasks.imitation import Imitation
 from sparknlp_ft.text.encoder import Inputs
 from sparknlp_ft.training.assembly import Seat, assemble
 from sparknlp_ft.training.comm import Solo
@@ -34,15 +35,21 @@ def trained(job: TrainJob) -> TrainResult:
     return TrainResult.from_dict(run_rank(job, Solo()))
 
 
+def teachable(family: str) -> Imitation:
+    task = get_task(family)
+    assert isinstance(task, Imitation)
+    return task
+
+
 def imitation(family: str, student: torch.Tensor, lessons: np.ndarray, windows: tuple[int, ...], temperature: float = 2.0) -> torch.Tensor:
     setup = Setup(LABELS[family], {"mean": 1.0, "deviation": 2.0})
     rows = Rows([[ONE] * count for count in windows], lessons=lessons)
-    return get_task(family).imitation_loss(student, rows, setup, temperature=temperature)
+    return teachable(family).imitation_loss(student, rows, setup, temperature=temperature)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_loss_is_nothing_where_both_say_the_same_and_leads_there(family: str) -> None:
-    task, setup = get_task(family), Setup(LABELS[family], {"mean": 1.0, "deviation": 2.0})
+    task, setup = teachable(family), Setup(LABELS[family], {"mean": 1.0, "deviation": 2.0})
     said = torch.randn(5, max(1, len(LABELS[family])), generator=torch.Generator().manual_seed(0))
     lessons = task.lessons(said.numpy(), setup)
     assert lessons.dtype == np.float32 and lessons.shape == said.shape
@@ -60,7 +67,7 @@ def test_the_loss_is_nothing_where_both_say_the_same_and_leads_there(family: str
 def test_a_row_of_several_windows_is_held_against_their_mean(family: str) -> None:
     outputs = max(1, len(LABELS[family]))
     windows = torch.randn(3, outputs, generator=torch.Generator().manual_seed(1))
-    lessons = get_task(family).lessons(np.ones((2, outputs), dtype=np.float32), Setup(LABELS[family], {"mean": 1.0, "deviation": 2.0}))
+    lessons = teachable(family).lessons(np.ones((2, outputs), dtype=np.float32), Setup(LABELS[family], {"mean": 1.0, "deviation": 2.0}))
     two = imitation(family, windows, lessons, (2, 1))
     mean = torch.stack([windows[:2].mean(dim=0), windows[2]])
     assert two == pytest.approx(imitation(family, mean, lessons, (1, 1)), abs=1e-6)

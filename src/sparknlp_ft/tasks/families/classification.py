@@ -15,16 +15,17 @@ from sparknlp_ft.errors import DataError, ModelError, shown
 from sparknlp_ft.tasks.calibration import calibration_error, log_sum_exp, settled, softmax_temperature
 from sparknlp_ft.tasks.columns import chosen, score_maps
 from sparknlp_ft.tasks.counting import confusion_matrix
+from sparknlp_ft.tasks.imitation import Imitation, taught
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train, where
 from sparknlp_ft.tasks.outcomes import Outcomes
-from sparknlp_ft.tasks.task import Rows, Setup, Statistics, Task, by_row, taught
+from sparknlp_ft.tasks.task import Rows, Setup, Statistics, Task, by_row
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
 
-class Classification(Task):
+class Classification(Task, Imitation):
     """Single-label classification, binary or multi-class. Labels are strings; an outcome is a label's index."""
 
     name = "classification"
@@ -32,7 +33,6 @@ class Classification(Task):
     target_role = "label"
     train_settings = ("loss", "class_weights", "label_smoothing")
     target_kind = "label"
-    imitates = True
     default_metric = "accuracy"
     shown_metrics = ("accuracy", "f1_macro", "loss")
     prediction_fields = "label string, score double, scores map<string,float>"

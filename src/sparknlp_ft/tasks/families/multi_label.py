@@ -18,9 +18,10 @@ from sparknlp_ft.errors import DataError
 from sparknlp_ft.tasks.calibration import calibration_error, settled, sigmoid_temperature
 from sparknlp_ft.tasks.columns import label_lists, score_maps
 from sparknlp_ft.tasks.counting import averaged, counts_table
+from sparknlp_ft.tasks.imitation import Imitation, taught
 from sparknlp_ft.tasks.labels import distinct_labels, not_in_train
 from sparknlp_ft.tasks.outcomes import Outcomes, weights_of
-from sparknlp_ft.tasks.task import Rows, Setup, Statistics, Task, by_row, taught
+from sparknlp_ft.tasks.task import Rows, Setup, Statistics, Task, by_row
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,7 @@ EDGE = 1e-6
 MOST_WEIGHT = 20.0
 
 
-class MultiLabel(Task):
+class MultiLabel(Task, Imitation):
     """Binary cross-entropy for each label; thresholds per label, chosen for the label's F1 on validation rows."""
 
     name = "multi_label"
@@ -42,7 +43,6 @@ class MultiLabel(Task):
     target_role = "labels"
     train_settings = ("loss", "class_weights")
     target_kind = "labels"
-    imitates = True
     default_metric = "f1_micro"
     shown_metrics = ("f1_micro", "f1_macro", "subset_accuracy", "loss")
     prediction_fields = "labels array<string>, scores map<string,float>"

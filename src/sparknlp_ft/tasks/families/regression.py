@@ -12,9 +12,10 @@ import pyarrow as pa
 from sparknlp_ft.baselines.linear import ridge
 from sparknlp_ft.baselines.methods import Method
 from sparknlp_ft.errors import ModelError
+from sparknlp_ft.tasks.imitation import Imitation, taught
 from sparknlp_ft.tasks.labels import where
 from sparknlp_ft.tasks.outcomes import Outcomes, weights_of
-from sparknlp_ft.tasks.task import Rows, Setup, Statistics, Task, by_row, taught
+from sparknlp_ft.tasks.task import Rows, Setup, Statistics, Task, by_row
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 CONSTANT = 1e-13
 
 
-class Regression(Task):
+class Regression(Task, Imitation):
     """Squared error on targets scaled to mean 0 and deviation 1 of train, so that one learning rate fits all units.
 
     Spearman's coefficient needs the rank of each value among all, so outcomes are not summed up (``keys``): each is two numbers.
@@ -34,7 +35,6 @@ class Regression(Task):
     optional_roles = ("text_pair",)
     target_role = "target"
     target_kind = "number"
-    imitates = True
     default_metric = "pearson"
     shown_metrics = ("pearson", "spearman", "rmse", "mae", "r2")
     prediction_fields = "prediction double"
