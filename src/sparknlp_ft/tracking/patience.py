@@ -155,9 +155,17 @@ def usable(uri: str, experiment: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        shown = cleaned_address(uri)
+        if type(error).__module__.startswith(("sqlalchemy.", "sqlite3")):
+            cause = str(getattr(error, "orig", error)).splitlines()[0]
+            raise ConfigError(
+                cleaned(
+                    f"tracking.uri: {shown!r} cannot be opened as a store: {cause}. Give another; or, if the run that was to make it was "
+                    "killed and nothing was ever logged to it, remove it"
+                )
+            ) from error
         if _code(error) is None:
             raise
-        shown = cleaned_address(uri)
         raise ConfigError(cleaned(f"tracking.uri: {shown!r} cannot be used for experiment {experiment!r}: {error}")) from error
 
 

@@ -24,6 +24,7 @@ from sparknlp_ft.progress import CleanedLogs, log
 from sparknlp_ft.secrecy import cleaned, cleaned_address
 from sparknlp_ft.tables.delta import Pinned
 from sparknlp_ft.tracking.addresses import keep_tracking_secret, make_room, param_value, sqlite_file, store_uri, tag_values, without_secrets
+from sparknlp_ft.tracking.database import make_database
 from sparknlp_ft.tracking.outbox import Outbox
 from sparknlp_ft.tracking.patience import Answering, at_the_end, found, knock, patiently, quiet_mlflow, reason_of, unless_there, usable
 
@@ -157,8 +158,10 @@ def connect(tracking: TrackingConfig, *, cwd: str | Path | None = None) -> Store
     database = sqlite_file(uri)
     make_room(database)
     mlflow = _mlflow_at(uri)
-    client = Answering(mlflow.MlflowClient(tracking_uri=uri), uri)
     with usable(uri, tracking.experiment):
+        if database is not None:
+            make_database(mlflow, database)
+        client = Answering(mlflow.MlflowClient(tracking_uri=uri), uri)
         experiment = client.get_experiment_by_name(tracking.experiment)
         if experiment is None:
             root = tracking.artifacts or (str(database.parent / "artifacts") if database is not None else None)
