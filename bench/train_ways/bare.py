@@ -24,11 +24,11 @@ def train(folder: Path, out: Path) -> None:
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
     adamw = torch.optim.AdamW(groups, lr=train.rate, fused=True)
-    steps = train.length * -(-len(rows) // train.batch_size)
+    steps = train.length * -(-len(rows) // train.step_rows)
     schedule = get_linear_schedule_with_warmup(adamw, int(train.warmup_fraction * steps), steps)
     for epoch in range(train.length):
         meter.begin_epoch()
-        for index in bucketed([len(row) for row in rows], train.batch_size, random.Random(train.seed + epoch)):
+        for index in bucketed([len(row) for row in rows], train.step_rows, random.Random(train.seed + epoch)):
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=prepared.dtype is torch.bfloat16):
                 logits = network(**padded([rows[i] for i in index])).logits
                 loss = torch.nn.functional.cross_entropy(logits, labels[index])

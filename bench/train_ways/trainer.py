@@ -80,7 +80,7 @@ def arguments(prepared: Prepared, out: Path, *, processes: int, grouped: bool) -
     train = prepared.config.train
     return TrainingArguments(
         output_dir=str(out / "trainer"),
-        per_device_train_batch_size=train.batch_size // processes,
+        per_device_train_batch_size=train.step_rows // processes,
         num_train_epochs=train.length,
         learning_rate=train.rate,
         lr_scheduler_type=train.schedule,

@@ -12,7 +12,7 @@ def test_overrides_win_over_the_file_and_defaults_fill_the_rest(tmp_path: Path) 
     file = tmp_path / "job.yaml"
     file.write_text("data: {table: tickets, key: ticket}\ntrain: {epochs: 3, seed: 7}\n")
     config = load_config(file, ["train.epochs=5", "data.columns.text=body", "score.where=a = 'x=y'"])
-    assert (config.train.epochs, config.train.seed, config.train.batch_size) == (5, 7, 32)
+    assert (config.train.epochs, config.train.seed, config.train.lanes) == (5, 7, 8)
     assert config.data.key == ["ticket"]
     assert config.data.columns == {"text": "body"}
     assert config.score.where == "a = 'x=y'"

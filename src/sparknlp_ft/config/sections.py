@@ -162,7 +162,11 @@ class TrainConfig(Section):
     epochs: int | None = Field(
         None, ge=1, description="Passes over train; null: as many as give a small table enough steps, and few over a large one."
     )
-    batch_size: int = Field(32, ge=1, description="Rows per optimizer step over all ranks.")
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Rows per optimizer step over all ranks; null: 32, and fewer of a table so small that steps of 32 would be too few.",
+    )
     lanes: int = Field(
         8, ge=1, description="Streams the snapshot is dealt to; at least the number of ranks, and the same for all runs to be compared."
     )
@@ -198,6 +202,12 @@ class TrainConfig(Section):
         """Return ``epochs`` of a training that was planned (``training.plan``); the ranks are given no other."""
         assert self.epochs is not None, "train.epochs was not planned"
         return self.epochs
+
+    @property
+    def step_rows(self) -> int:
+        """Return ``batch_size`` of a training that was planned."""
+        assert self.batch_size is not None, "train.batch_size was not planned"
+        return self.batch_size
 
     @property
     def rate(self) -> float:

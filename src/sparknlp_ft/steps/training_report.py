@@ -123,7 +123,7 @@ def _work(config: Config, result: TrainResult) -> Facts:
         "precision": result.precision,
         "threads of a rank": result.threads,
         "steps": result.steps,
-        "rows per step": config.train.batch_size,
+        "rows per step": config.train.step_rows,
         "seconds": result.seconds,
         "rows per second, in steps": result.train_rows_per_second,
         "share of parameters trained": result.trained_share,

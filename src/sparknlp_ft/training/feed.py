@@ -137,7 +137,7 @@ class Feed:
         self.encoder, self.task = encoder, get_task(manifest.task)
         self.lanes = manifest.splits[split].lanes
         self.mine = range(rank, len(self.lanes), size)
-        self.dealing = Dealing(manifest.splits[split].lane_rows, config.batch_size)
+        self.dealing = Dealing(manifest.splits[split].lane_rows, config.step_rows)
         self.folder = Folder(manifest.path)
 
     @property

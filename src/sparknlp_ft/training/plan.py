@@ -19,6 +19,9 @@ MOST_LABELS = 100
 #: Passes over train, however few or many rows there are. Of a few hundred rows more than this learns nothing new.
 LEAST_EPOCHS, MOST_EPOCHS = 4, 30
 
+#: Rows of a step, and the fewest that they are halved to where even the most passes give too few steps.
+BATCH_ROWS, LEAST_BATCH_ROWS = 32, 8
+
 #: Rate that suits an encoder of so many weights (without embeddings), and the power of the size that it falls by: 3e-4 for MiniLM
 #: with 6 layers, 5e-5 for BERT base, 2e-5 for BERT large.
 RATE, RATE_WEIGHTS, RATE_POWER = 3e-4, 10.6e6, 0.86
@@ -34,16 +37,28 @@ def planned(config: Config, manifest: Manifest, weights: int) -> Config:
         manifest: The snapshot.
         weights: Weights of the base model that are not embeddings; 0: not known.
     """
-    train = config.train
-    epochs = train.epochs or epochs_of(manifest.splits["train"].rows, train.batch_size, len(manifest.labels))
+    train, rows, labels = config.train, manifest.splits["train"].rows, len(manifest.labels)
+    batch = train.batch_size or batch_of(rows, labels)
+    epochs = train.epochs or epochs_of(rows, batch, labels)
     rate = train.learning_rate or rate_of(config, weights)
-    return config.model_copy(update={"train": train.model_copy(update={"epochs": epochs, "learning_rate": rate})})
+    return config.model_copy(update={"train": train.model_copy(update={"batch_size": batch, "epochs": epochs, "learning_rate": rate})})
+
+
+def batch_of(rows: int, labels: int) -> int:
+    """Return the rows of a step: as ever, unless a table is so small that the most passes over it would be too few steps."""
+    batch = BATCH_ROWS
+    while batch > LEAST_BATCH_ROWS and rows * MOST_EPOCHS < _steps(labels) * batch:
+        batch //= 2
+    return batch
 
 
 def epochs_of(rows: int, batch_size: int, labels: int) -> int:
     """Return as many epochs as give enough steps, within bounds."""
-    steps = LEAST_STEPS + STEPS_PER_LABEL * min(labels, MOST_LABELS)
-    return min(max(math.ceil(steps * batch_size / max(rows, 1)), LEAST_EPOCHS), MOST_EPOCHS)
+    return min(max(math.ceil(_steps(labels) * batch_size / max(rows, 1)), LEAST_EPOCHS), MOST_EPOCHS)
+
+
+def _steps(labels: int) -> int:
+    return LEAST_STEPS + STEPS_PER_LABEL * min(labels, MOST_LABELS)
 
 
 def rate_of(config: Config, weights: int) -> float:
@@ -59,5 +74,5 @@ def rate_of(config: Config, weights: int) -> float:
 def told(config: Config, manifest: Manifest) -> str:
     """Return the plan in one line."""
     train, rows = config.train, manifest.splits["train"].rows
-    steps = train.length * math.ceil(rows / train.batch_size)
-    return f"{rows:,} rows: {train.length} epochs, {steps:,} steps of {train.batch_size} rows, learning rate {train.rate:.2g}"
+    steps = train.length * math.ceil(rows / train.step_rows)
+    return f"{rows:,} rows: {train.length} epochs, {steps:,} steps of {train.step_rows} rows, learning rate {train.rate:.2g}"

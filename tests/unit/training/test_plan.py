@@ -13,7 +13,7 @@ from sparknlp_ft.config import Config
 from sparknlp_ft.snapshot.manifest import Manifest, SnapshotFile, Split
 from sparknlp_ft.tasks import Statistics
 from sparknlp_ft.training.job import TrainResult
-from sparknlp_ft.training.plan import LEAST_EPOCHS, LEAST_STEPS, MOST_EPOCHS, epochs_of, planned, rate_of, told
+from sparknlp_ft.training.plan import LEAST_EPOCHS, LEAST_STEPS, MOST_EPOCHS, batch_of, epochs_of, planned, rate_of, told
 
 MINILM, BASE, LARGE = 10_600_000, 85_000_000, 302_000_000
 
@@ -29,14 +29,14 @@ def config(task: str = "classification", model: dict[str, Any] | None = None, **
 
 
 def test_what_the_file_says_stays() -> None:
-    train = planned(config(epochs=3, learning_rate=0.5), manifest(600), MINILM).train
-    assert (train.length, train.rate) == (3, 0.5)
+    train = planned(config(epochs=3, learning_rate=0.5, batch_size=7), manifest(60), MINILM).train
+    assert (train.length, train.rate, train.step_rows) == (3, 0.5, 7)
 
 
 def test_a_plan_is_made_once() -> None:
     once = planned(config(), manifest(600), MINILM)
     assert planned(once, manifest(1_000_000), LARGE) == once
-    assert once.train.epochs is not None and once.train.learning_rate is not None
+    assert None not in (once.train.epochs, once.train.learning_rate, once.train.batch_size)
 
 
 @given(st.integers(1, 10**7), st.integers(1, 512), st.integers(0, 1000))
@@ -45,6 +45,15 @@ def test_steps_are_enough_within_the_bounds_of_epochs(rows: int, batch_size: int
     assert LEAST_EPOCHS <= epochs <= MOST_EPOCHS
     assert epochs == MOST_EPOCHS or epochs * math.ceil(rows / batch_size) >= LEAST_STEPS
     assert epochs_of(rows + 1000, batch_size, labels) <= epochs <= epochs_of(rows, batch_size, labels + 10)
+
+
+@given(st.integers(1, 10**7), st.integers(0, 1000))
+def test_steps_have_fewer_rows_only_where_the_most_epochs_of_them_were_too_few(rows: int, labels: int) -> None:
+    batch = batch_of(rows, labels)
+    assert batch in (8, 16, 32)
+    assert batch == 32 or epochs_of(rows, 2 * batch, labels) == MOST_EPOCHS
+    assert batch == 8 or epochs_of(rows, batch, labels) * math.ceil(rows / batch) >= LEAST_STEPS
+    assert batch_of(rows + 1000, labels) >= batch >= batch_of(rows, labels + 10)
 
 
 def test_larger_models_take_smaller_steps() -> None:
