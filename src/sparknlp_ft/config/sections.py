@@ -178,7 +178,12 @@ class TrainConfig(Section):
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of a target that is spread over all labels; null: what suits the task, 0.1 for classification by cross entropy.",
+    )
     loss: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="focal: rows that are right already count less.")
     focal_gamma: float = Field(2.0, gt=0)
     class_weights: Literal["none", "balanced"] = Field("none", description="balanced: rare labels count more, by their rows in train.")

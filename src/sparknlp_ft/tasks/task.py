@@ -101,6 +101,7 @@ class Task(ABC):
     optional_roles: tuple[str, ...] = ()  #: Input roles a table may have in addition (a second text).
     target_role: str  #: Role of the target column.
     train_settings: tuple[str, ...] = ()  #: Settings of ``train`` about the loss that this family has a use for.
+    label_smoothing: float = 0.0  #: Share of a target that is spread over all labels where nothing is set.
     target_kind: str  #: What the target column holds: a key of ``tables.targets.KINDS``.
     auto_model: str = "AutoModelForSequenceClassification"  #: transformers auto class that builds the network.
     default_metric: str  #: Metric that picks the best epoch and moves the alias; higher is better.

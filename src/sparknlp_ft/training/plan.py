@@ -41,7 +41,9 @@ def planned(config: Config, manifest: Manifest, weights: int) -> Config:
     batch = train.batch_size or batch_of(rows, labels)
     epochs = train.epochs or epochs_of(rows, batch, labels)
     rate = train.learning_rate or rate_of(config, weights)
-    return config.model_copy(update={"train": train.model_copy(update={"batch_size": batch, "epochs": epochs, "learning_rate": rate})})
+    smoothing = smoothing_of(config) if train.label_smoothing is None else train.label_smoothing
+    found = {"batch_size": batch, "epochs": epochs, "learning_rate": rate, "label_smoothing": smoothing}
+    return config.model_copy(update={"train": train.model_copy(update=found)})
 
 
 def batch_of(rows: int, labels: int) -> int:
@@ -71,8 +73,14 @@ def rate_of(config: Config, weights: int) -> float:
     return float(f"{rate * (LORA_FACTOR if config.model.tuning == 'lora' else 1):.1e}")
 
 
+def smoothing_of(config: Config) -> float:
+    """Return the label smoothing that suits the task; none where the loss is another than cross entropy already."""
+    return get_task(config.data.task).label_smoothing if config.train.loss == "cross_entropy" else 0.0
+
+
 def told(config: Config, manifest: Manifest) -> str:
     """Return the plan in one line."""
     train, rows = config.train, manifest.splits["train"].rows
     steps = train.length * math.ceil(rows / train.step_rows)
-    return f"{rows:,} rows: {train.length} epochs, {steps:,} steps of {train.step_rows} rows, learning rate {train.rate:.2g}"
+    smoothed = f", label smoothing {train.label_smoothing:g}" if train.label_smoothing else ""
+    return f"{rows:,} rows: {train.length} epochs, {steps:,} steps of {train.step_rows} rows, learning rate {train.rate:.2g}{smoothed}"

@@ -36,7 +36,7 @@ def test_what_the_file_says_stays() -> None:
 def test_a_plan_is_made_once() -> None:
     once = planned(config(), manifest(600), MINILM)
     assert planned(once, manifest(1_000_000), LARGE) == once
-    assert None not in (once.train.epochs, once.train.learning_rate, once.train.batch_size)
+    assert None not in (once.train.epochs, once.train.learning_rate, once.train.batch_size, once.train.label_smoothing)
 
 
 @given(st.integers(1, 10**7), st.integers(1, 512), st.integers(0, 1000))
@@ -65,10 +65,17 @@ def test_larger_models_take_smaller_steps() -> None:
     assert rate_of(config(model={"tuning": "frozen"}), BASE) > rate_of(config(model={"tuning": "lora"}), BASE) > rates[2]
 
 
+def test_labels_are_smoothed_where_they_are_classes_and_nothing_else_is_said() -> None:
+    plans = [config(), config(loss="focal"), config(label_smoothing=0.0), config("multi_label"), config("summarization")]
+    assert [planned(one, manifest(600), MINILM).train.label_smoothing for one in plans] == [0.1, 0.0, 0.0, 0.0, 0.0]
+
+
 def test_the_plan_is_told_in_one_line() -> None:
     made = planned(config(), manifest(600), MINILM)
     epochs = made.train.length
-    assert told(made, manifest(600)) == f"600 rows: {epochs} epochs, {19 * epochs} steps of 32 rows, learning rate 0.0003"
+    assert (
+        told(made, manifest(600)) == f"600 rows: {epochs} epochs, {19 * epochs} steps of 32 rows, learning rate 0.0003, label smoothing 0.1"
+    )
 
 
 @pytest.mark.parametrize(

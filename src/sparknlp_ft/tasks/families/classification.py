@@ -32,6 +32,7 @@ class Classification(Task, Imitation):
     optional_roles = ("text_pair",)
     target_role = "label"
     train_settings = ("loss", "class_weights", "label_smoothing")
+    label_smoothing = 0.1  # Szegedy et al., arXiv:1512.00567.
     target_kind = "label"
     default_metric = "accuracy"
     shown_metrics = ("accuracy", "f1_macro", "loss")
@@ -66,7 +67,7 @@ class Classification(Task, Imitation):
         train = config.train
         weights = balanced_weights(statistics.label_counts) if train.class_weights == "balanced" else None
         gamma = train.focal_gamma if train.loss == "focal" else 0.0
-        return {"label_smoothing": train.label_smoothing, "class_weights": weights, "focal_gamma": gamma}
+        return {"label_smoothing": train.label_smoothing or 0.0, "class_weights": weights, "focal_gamma": gamma}
 
     def adopt(self, network: PreTrainedModel) -> tuple[str, ...]:
         labels = distinct_labels(network)

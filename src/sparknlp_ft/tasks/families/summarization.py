@@ -59,7 +59,7 @@ class Summarization(Task):
         return {"references": references, "ids": ids}
 
     def settings(self, config: Any, statistics: Statistics) -> dict[str, Any]:
-        return {"generate": config.generate.model_dump(mode="json"), "label_smoothing": config.train.label_smoothing}
+        return {"generate": config.generate.model_dump(mode="json"), "label_smoothing": config.train.label_smoothing or 0.0}
 
     def untrained_settings(self, config: Any) -> dict[str, Any]:
         return self.settings(config, Statistics())
