@@ -22,6 +22,9 @@ LEAST_EPOCHS, MOST_EPOCHS = 4, 30
 #: Rows of a step, and the fewest that they are halved to where even the most passes give too few steps.
 BATCH_ROWS, LEAST_BATCH_ROWS = 32, 8
 
+#: Rows a label from which on labels are smoothed: with a handful of each it costs more than it brings.
+SMOOTHED_ROWS = 50
+
 #: Rate that suits an encoder of so many weights (without embeddings), and the power of the size that it falls by: 3e-4 for MiniLM
 #: with 6 layers, 5e-5 for BERT base, 2e-5 for BERT large.
 RATE, RATE_WEIGHTS, RATE_POWER = 3e-4, 10.6e6, 0.86
@@ -41,7 +44,7 @@ def planned(config: Config, manifest: Manifest, weights: int) -> Config:
     batch = train.batch_size or batch_of(rows, labels)
     epochs = train.epochs or epochs_of(rows, batch, labels)
     rate = train.learning_rate or rate_of(config, weights)
-    smoothing = smoothing_of(config) if train.label_smoothing is None else train.label_smoothing
+    smoothing = smoothing_of(config, rows, labels) if train.label_smoothing is None else train.label_smoothing
     found = {"batch_size": batch, "epochs": epochs, "learning_rate": rate, "label_smoothing": smoothing}
     return config.model_copy(update={"train": train.model_copy(update=found)})
 
@@ -73,9 +76,10 @@ def rate_of(config: Config, weights: int) -> float:
     return float(f"{rate * (LORA_FACTOR if config.model.tuning == 'lora' else 1):.1e}")
 
 
-def smoothing_of(config: Config) -> float:
-    """Return the label smoothing that suits the task; none where the loss is another than cross entropy already."""
-    return get_task(config.data.task).label_smoothing if config.train.loss == "cross_entropy" else 0.0
+def smoothing_of(config: Config, rows: int, labels: int) -> float:
+    """Return the label smoothing that suits the task; none where labels have few rows, or where the loss is another already."""
+    many = rows >= SMOOTHED_ROWS * labels and config.train.loss == "cross_entropy"
+    return get_task(config.data.task).label_smoothing if many else 0.0
 
 
 def told(config: Config, manifest: Manifest) -> str:
