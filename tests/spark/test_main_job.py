@@ -121,6 +121,11 @@ def test_a_model_that_is_there_is_promoted_only_if_better(spark: SparkSession, t
 
     assert not promote("classification-messages/2").verdict.moved
     set_alias(store, resolve_model(store, "classification-messages/2"), "champion")
+    floors = config.tracking.model_copy(update={"at_least": {"accuracy": 1.5}})
+    candidate = config.score.model_copy(update={"model": f"runs:/{outcome.run_id}/model"})
+    kept = run_promote(config.model_copy(update={"score": candidate, "tracking": floors}), spark).verdict
+    assert not kept.moved and kept.missed == {"accuracy": 1.5} and all(one.beaten for one in kept.rivals)
+    assert f"misses tracking.at_least: accuracy {kept.new:.4f}, not 1.5, on" in str(kept) and "does not beat" not in str(kept)
     promoted = promote(f"runs:/{outcome.run_id}/model").verdict
     assert promoted.moved and promoted.model.display == "classification-messages/1"  # no version was made a second time
     assert promoted.rival == "classification-messages/2" and promoted.new == pytest.approx(outcome.verdict.new)

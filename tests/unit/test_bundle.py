@@ -217,8 +217,12 @@ def test_the_pipeline_scores_with_what_was_evaluated() -> None:
     after = {task["task_key"]: [one["task_key"] for one in task.get("depends_on", [])] for task in JOBS["pipeline"]["tasks"]}
     assert after == {"ingest": [], "train": ["ingest"], "evaluate": ["train"], "score": ["evaluate"]}
     for task in JOBS["pipeline"]["tasks"]:
-        alone = _task(task["task_key"], task["task_key"])
-        assert task["spark_python_task"] == alone["spark_python_task"] and task["libraries"] == alone["libraries"]
+        alone, here = _task(task["task_key"], task["task_key"]), task["spark_python_task"]
+        # Train asks for the floor of evaluate as well: a model that stops the chain there has no alias by then.
+        floor = ["tracking.at_least.{{job.parameters.floor}}"] if task["task_key"] == "train" else []
+        assert here["parameters"] == alone["spark_python_task"]["parameters"] + floor
+        assert here["python_file"] == alone["spark_python_task"]["python_file"] and task["libraries"] == alone["libraries"]
+    assert _config("pipeline", _task("pipeline", "train")).tracking.at_least == {"accuracy": 0.5}
 
 
 def test_only_score_starts_by_itself() -> None:

@@ -74,6 +74,11 @@ class TrackingConfig(Section):
         "of them: to be ahead by one row of any number is to be better in 0.82 of the draws, by two rows in 0.93. 0: to be better on the "
         "rows as they are is enough.",
     )
+    at_least: dict[str, float] = Field(
+        {},
+        description="What a model must reach on the validation rows for the alias to move, whatever it beats: {accuracy: 0.8}. Of metrics "
+        "that are errors, the most that is borne.",
+    )
     tensorboard: str | None = Field(None, description="Folder for TensorBoard event files of training, beside MLflow's metrics.")
     notify: str | None = Field(
         None,

@@ -182,7 +182,8 @@ class TrainConfig(Section):
         None,
         ge=0,
         lt=1,
-        description="Share of a target that is spread over all labels; null: 0.1 for classification where labels have some 50 rows each, else 0.",
+        description="Share of a target that is spread over all labels; null: 0.1 for classification where labels have some 50 rows "
+        "each, else 0.",
     )
     loss: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="focal: rows that are right already count less.")
     focal_gamma: float = Field(2.0, gt=0)

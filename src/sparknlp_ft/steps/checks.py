@@ -219,7 +219,7 @@ def check_base(config: Config) -> list[str]:
 
 
 def check_metric(config: Config, labels: Sequence[str] = ()) -> None:
-    """Refuse a ``train.metric`` that the task has not.
+    """Refuse a ``train.metric``, or one of ``tracking.at_least``, that the task has not.
 
     Args:
         config: The configuration.
@@ -229,9 +229,11 @@ def check_metric(config: Config, labels: Sequence[str] = ()) -> None:
         ConfigError: Names the metrics there are.
     """
     task = get_task(config.data.task)
+    names = task.metric_names(labels)
     if config.train.metric is not None:
-        loss = ["loss"] if "loss" in task.shown_metrics else []
-        _known_metric("train.metric", config.train.metric, task, [*task.metric_names(labels), *loss])
+        _known_metric("train.metric", config.train.metric, task, [*names, *(["loss"] if "loss" in task.shown_metrics else [])])
+    for name in config.tracking.at_least:
+        _known_metric("tracking.at_least", name, task, names)
 
 
 def decisive_metric(config: Config, task: Task) -> str:

@@ -2,7 +2,7 @@
 
 It must beat the best of the task's cheap baselines (``tracking.gate``), and the model that the alias points at by
 ``tracking.min_gain``: on the rows as they are, and in most draws of them (``tracking.min_confidence``), so that luck with a few
-rows moves nothing. The test split is reported and decides nothing.
+rows moves nothing. And it must reach ``tracking.at_least``, whatever it beats. The test split is reported and decides nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sparknlp_ft.steps.checks import decisive_metric
 from sparknlp_ft.steps.deployment import deploy
 from sparknlp_ft.steps.evaluation import Evaluation, evaluate_rows, evaluate_with, split_rows
 from sparknlp_ft.steps.facts import TableFacts
+from sparknlp_ft.steps.floors import missed
 from sparknlp_ft.steps.job import Job
 from sparknlp_ft.tables.contracts import SPLIT, TEST, VALIDATION
 from sparknlp_ft.tasks.resampling import Lead, Measured, lead
@@ -73,6 +74,7 @@ class Verdict:
     test_rows: int = 0
     evaluations: tuple[Evaluation, ...] = ()  #: Of the new model: on validation rows and, if there are any, on test rows.
     baselines: tuple[Entry, ...] = ()  #: As ``compare`` shows them.
+    missed: dict[str, float] = field(default_factory=dict)  #: Of ``tracking.at_least``, what the model does not reach.
 
     @property
     def rival(self) -> str:
@@ -85,10 +87,8 @@ class Verdict:
 
     def __str__(self) -> str:
         what = f"{self.alias} → {self.model.display}" if self.moved else f"{self.alias} not moved to {self.model.display}"
-        sign = "beats" if self.moved else "does not beat"
-        against = " and ".join(str(one) for one in self.rivals if self.moved or not one.beaten)
         test = f"; test {self.metric} {self.test[self.metric]:.4f}{self._rivals_test()} on {self.test_rows:,} rows" if self.test else ""
-        return f"{what}: validation {self.metric} {self.new:.4f} {sign} {against}, on {self.validation_rows:,} rows{test}{self._advice()}"
+        return f"{what}: validation {self.metric} {self.new:.4f} {self._reason()}, on {self.validation_rows:,} rows{test}{self._advice()}"
 
     def as_metrics(self) -> dict[str, float]:
         """Return all metrics under names for the MLflow run."""
@@ -107,6 +107,12 @@ class Verdict:
     def _rivals_test(self) -> str:
         best = self._baseline
         return f" ({best.test[self.metric]:.4f} of {best.name})" if best is not None and self.metric in best.test else ""
+
+    def _reason(self) -> str:
+        rivals = [str(one) for one in self.rivals if self.moved or not one.beaten]
+        against = [f"{'beats' if self.moved else 'does not beat'} {' and '.join(rivals)}"] if rivals else []
+        short = [f"misses tracking.at_least: {name} {self.validation[name]:.4f}, not {least:g}" for name, least in self.missed.items()]
+        return " and ".join([*against, *short])
 
     def _advice(self) -> str:
         """Return what would help a model that does not beat the baseline; the figures of a later model speak for themselves."""
@@ -143,7 +149,8 @@ def judge(job: Job, model: ModelRef, facts: TableFacts) -> Verdict:
     cheap = baselines()
     rivals = [*_cheap_rivals(job, new, facts, cheap), *_aliased_rivals(job, validation, new)]
     rivals.sort(key=lambda one: signed(metric, one.value) + one.gain, reverse=True)
-    moved = all(one.beaten for one in rivals)
+    short = missed(new.metrics, job.config.tracking.at_least)
+    moved = all(one.beaten for one in rivals) and not short
     if moved:
         set_alias(job.store, model, alias)
     return Verdict(
@@ -159,6 +166,7 @@ def judge(job: Job, model: ModelRef, facts: TableFacts) -> Verdict:
         test_rows=test.rows if test else 0,
         evaluations=(new, test) if test else (new,),
         baselines=tuple(one.entry for one in cheap),
+        missed=short,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sparknlp_ft.errors import ConfigError, ModelError
 from sparknlp_ft.steps.evaluation import Evaluation
-from sparknlp_ft.steps.floors import check_floors, hold_against, read_floors
+from sparknlp_ft.steps.floors import check_floors, hold_against, missed, read_floors
 from sparknlp_ft.tracking.store import ModelRef
 
 
@@ -39,6 +39,11 @@ def test_a_model_that_reaches_them_passes() -> None:
 def test_a_model_that_does_not_is_refused_and_told_where_the_report_lies(reached: float) -> None:
     with pytest.raises(ModelError, match=r"tickets/3 reaches accuracy .* 0, test, and --at-least asks for 0\.8.*Logged: run r"):
         hold_against(evaluation(accuracy=reached), {"accuracy": 0.8})
+
+
+def test_of_an_error_the_floor_is_the_most_it_may_be() -> None:
+    assert missed({"rmse": 0.4, "pearson": 0.4}, {"rmse": 0.5, "pearson": 0.5}) == {"pearson": 0.5}
+    assert missed({"rmse": math.nan}, {"rmse": 0.5}) == {"rmse": 0.5}
 
 
 def test_a_metric_of_another_task_is_refused() -> None:
