@@ -192,8 +192,9 @@ class TrainConfig(Section):
     patience: int | None = Field(
         None,
         ge=1,
-        description="Evaluations without improvement before stopping; null: never stop early, since much of what a training brings comes at "
-        "its end, where the rate is low. Those count that had a chance: behind the warm-up, and some 100 steps behind the last that counted.",
+        description="Evaluations without improvement before stopping; null: never stop early, since much of what a training brings "
+        "comes at its end, where the rate is low. Those count that had a chance: behind the warm-up, and some 100 steps behind the last "
+        "that counted.",
     )
     min_improvement: float = Field(0.0, ge=0)
     metric: str | None = Field(
