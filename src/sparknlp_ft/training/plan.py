@@ -77,9 +77,9 @@ def rate_of(config: Config, weights: int) -> float:
 
 
 def smoothing_of(config: Config, rows: int, labels: int) -> float:
-    """Return the label smoothing that suits the task; none where labels have few rows, or where the loss is another already."""
-    many = rows >= SMOOTHED_ROWS * labels and config.train.loss == "cross_entropy"
-    return get_task(config.data.task).label_smoothing if many else 0.0
+    """Return the label smoothing that suits the task; none where labels have few rows, or where the loss is another."""
+    plain = config.train.loss == "cross_entropy" and config.model.tuning != "distil"
+    return get_task(config.data.task).label_smoothing if plain and rows >= SMOOTHED_ROWS * labels else 0.0
 
 
 def told(config: Config, manifest: Manifest) -> str:
