@@ -158,12 +158,9 @@ def usable(uri: str, experiment: str) -> Iterator[None]:
         shown = cleaned_address(uri)
         if type(error).__module__.startswith(("sqlalchemy.", "sqlite3")):
             cause = str(getattr(error, "orig", error)).splitlines()[0]
-            raise ConfigError(
-                cleaned(
-                    f"tracking.uri: {shown!r} cannot be opened as a store: {cause}. Give another; or, if the run that was to make it was "
-                    "killed and nothing was ever logged to it, remove it"
-                )
-            ) from error
+            half_made = "; or, if a run was killed that was to make it, and nothing was ever logged to it, remove the file"
+            advice = f"give another{half_made if uri.startswith('sqlite') else ''}"
+            raise ConfigError(cleaned(f"tracking.uri: {shown!r} cannot be opened as a store ({cause}); {advice}")) from error
         if _code(error) is None:
             raise
         raise ConfigError(cleaned(f"tracking.uri: {shown!r} cannot be used for experiment {experiment!r}: {error}")) from error

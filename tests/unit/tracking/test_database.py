@@ -64,5 +64,7 @@ def test_a_file_that_mlflow_cannot_open_is_named_with_what_to_do(half_made: bool
             connection.execute("CREATE TABLE trace_info (request_id TEXT)")
     else:
         database.write_text("no database " * 200)
-    with pytest.raises(ConfigError, match=r"mlflow\.db' cannot be opened as a store: (table trace_info already|file is not).*remove it"):
+    with pytest.raises(
+        ConfigError, match=r"mlflow\.db' cannot be opened as a store \((table trace_info already|file is not).*remove the file"
+    ):
         store.connect(TrackingConfig(uri=f"sqlite:///{database}", experiment="x"), cwd=tmp_path)
