@@ -161,7 +161,7 @@ def connect(tracking: TrackingConfig, *, cwd: str | Path | None = None) -> Store
     with usable(uri, tracking.experiment):
         if database is not None:
             make_database(mlflow, database)
-        client = Answering(mlflow.MlflowClient(tracking_uri=uri), uri)
+        client = _client_at(uri, mlflow)
         experiment = client.get_experiment_by_name(tracking.experiment)
         if experiment is None:
             root = tracking.artifacts or (str(database.parent / "artifacts") if database is not None else None)
@@ -190,9 +190,13 @@ def ask(tracking: TrackingConfig) -> None:
     # MLflow's own tries to reach a database cannot be bounded.
     if not uri.startswith("http"):
         patiently(partial(knock, uri), uri)
-    client = Answering(_mlflow_at(uri).MlflowClient(tracking_uri=uri), uri)
     with usable(uri, tracking.experiment):
-        client.get_experiment_by_name(tracking.experiment)
+        _client_at(uri, _mlflow_at(uri)).get_experiment_by_name(tracking.experiment)
+
+
+def _client_at(uri: str, mlflow: Any) -> Answering:
+    """Return a client whose calls are patient, as is its making: of a database that is when it is opened."""
+    return Answering(patiently(partial(mlflow.MlflowClient, tracking_uri=uri), uri), uri)
 
 
 def _mlflow_at(uri: str) -> Any:

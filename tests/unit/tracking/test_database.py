@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from sparknlp_ft.config import TrackingConfig
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.tracking import store
 from sparknlp_ft.tracking.database import make_database
+from sparknlp_ft.tracking.patience import StoreSilent
 
 
 class Mlflow:
@@ -68,3 +70,13 @@ def test_a_file_that_mlflow_cannot_open_is_named_with_what_to_do(half_made: bool
         ConfigError, match=r"mlflow\.db' cannot be opened as a store \((table trace_info already|file is not).*remove the file"
     ):
         store.connect(TrackingConfig(uri=f"sqlite:///{database}", experiment="x"), cwd=tmp_path)
+
+
+def test_a_file_that_another_job_holds_is_waited_for_and_not_called_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparknlp_ft.tracking.patience.PATIENCE", 0.0)
+    database = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("CREATE TABLE experiments (name TEXT)")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreSilent, match=r"mlflow\.db' does not answer \(database is locked\)"):
+            store.connect(TrackingConfig(uri=f"sqlite:///{database}", experiment="x"), cwd=tmp_path)
