@@ -145,6 +145,11 @@ class Answering:
         return patiently(partial(method, *args, **settings), self.uri)
 
 
+def client_at(uri: str, mlflow: Any) -> Answering:
+    """Return a client of MLflow whose calls are patient, as is its making: a database is opened then."""
+    return Answering(patiently(partial(mlflow.MlflowClient, tracking_uri=uri), uri), uri)
+
+
 @contextmanager
 def usable(uri: str, experiment: str) -> Iterator[None]:
     """Make what a store refuses at the start a fault of the configuration.
