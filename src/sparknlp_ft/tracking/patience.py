@@ -137,17 +137,17 @@ class Answering:
     def __init__(self, client: Any, uri: str) -> None:
         self.client, self.uri = client, uri
 
+    @classmethod
+    def at(cls, uri: str, mlflow: Any) -> Answering:
+        """Return a client of the store at an address; it is made as patiently as it is called, since a database is opened then."""
+        return cls(patiently(partial(mlflow.MlflowClient, tracking_uri=uri), uri), uri)
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.client, name)
         return partial(self._ask, found) if callable(found) else found
 
     def _ask(self, method: Callable[..., Any], *args: Any, **settings: Any) -> Any:
         return patiently(partial(method, *args, **settings), self.uri)
-
-
-def client_at(uri: str, mlflow: Any) -> Answering:
-    """Return a client of MLflow whose calls are patient, as is its making: a database is opened then."""
-    return Answering(patiently(partial(mlflow.MlflowClient, tracking_uri=uri), uri), uri)
 
 
 @contextmanager

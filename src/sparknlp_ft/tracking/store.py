@@ -26,18 +26,7 @@ from sparknlp_ft.tables.delta import Pinned
 from sparknlp_ft.tracking.addresses import keep_tracking_secret, make_room, param_value, sqlite_file, store_uri, tag_values, without_secrets
 from sparknlp_ft.tracking.database import make_database
 from sparknlp_ft.tracking.outbox import Outbox
-from sparknlp_ft.tracking.patience import (
-    Answering,
-    at_the_end,
-    client_at,
-    found,
-    knock,
-    patiently,
-    quiet_mlflow,
-    reason_of,
-    unless_there,
-    usable,
-)
+from sparknlp_ft.tracking.patience import Answering, at_the_end, found, knock, patiently, quiet_mlflow, reason_of, unless_there, usable
 
 #: Name of the model among a run's outputs: ``runs:/ID/model``.
 MODEL_NAME = "model"
@@ -172,7 +161,7 @@ def connect(tracking: TrackingConfig, *, cwd: str | Path | None = None) -> Store
     with usable(uri, tracking.experiment):
         if database is not None:
             make_database(mlflow, database)
-        client = client_at(uri, mlflow)
+        client = Answering.at(uri, mlflow)
         experiment = client.get_experiment_by_name(tracking.experiment)
         if experiment is None:
             root = tracking.artifacts or (str(database.parent / "artifacts") if database is not None else None)
@@ -202,7 +191,7 @@ def ask(tracking: TrackingConfig) -> None:
     if not uri.startswith("http"):
         patiently(partial(knock, uri), uri)
     with usable(uri, tracking.experiment):
-        client_at(uri, _mlflow_at(uri)).get_experiment_by_name(tracking.experiment)
+        Answering.at(uri, _mlflow_at(uri)).get_experiment_by_name(tracking.experiment)
 
 
 def _mlflow_at(uri: str) -> Any:
