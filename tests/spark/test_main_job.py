@@ -126,6 +126,7 @@ def test_a_model_that_is_there_is_promoted_only_if_better(spark: SparkSession, t
     kept = run_promote(config.model_copy(update={"score": candidate, "tracking": floors}), spark).verdict
     assert not kept.moved and kept.missed == {"accuracy": 1.5} and all(one.beaten for one in kept.rivals)
     assert f"misses tracking.at_least: accuracy {kept.new:.4f}, not 1.5, on" in str(kept) and "does not beat" not in str(kept)
+    assert "What would help: more rows, another model.base, longer training. score.model=" in str(kept)
     promoted = promote(f"runs:/{outcome.run_id}/model").verdict
     assert promoted.moved and promoted.model.display == "classification-messages/1"  # no version was made a second time
     assert promoted.rival == "classification-messages/2" and promoted.new == pytest.approx(outcome.verdict.new)

@@ -11,11 +11,12 @@ from sparknlp_ft.steps.checks import check_task, look_at_scored
 from sparknlp_ft.steps.command import Command, Option
 from sparknlp_ft.steps.deployment import wanted_model
 from sparknlp_ft.steps.evaluation import Evaluation, check_split, evaluate_rows, log_evaluation, rows_of_split
-from sparknlp_ft.steps.floors import check_floors, hold_against, read_floors
+from sparknlp_ft.steps.floors import check_floors, check_names, hold_against, read_floors
 from sparknlp_ft.steps.job import open_job
 from sparknlp_ft.steps.wrong_rows import check_wrong, wrong_rows
 from sparknlp_ft.tables.contracts import TEST
 from sparknlp_ft.tables.delta import files_present
+from sparknlp_ft.tasks import get_task
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -39,6 +40,7 @@ def run_evaluate(
     """
     check_split(split)
     floors = read_floors(at_least)
+    check_names(floors, get_task(config.data.task))
     if model is not None:
         config = config.model_copy(update={"score": config.score.model_copy(update={"model": model})})
     job = open_job(config, spark)

@@ -233,9 +233,9 @@ def check_metric(config: Config, labels: Sequence[str] = ()) -> None:
     task = get_task(config.data.task)
     names = task.metric_names(labels)
     if config.train.metric is not None:
-        _known_metric("train.metric", config.train.metric, task, [*names, *(["loss"] if "loss" in task.shown_metrics else [])])
+        check_known_metric("train.metric", config.train.metric, task, [*names, *(["loss"] if "loss" in task.shown_metrics else [])])
     for name in config.tracking.at_least:
-        _known_metric("tracking.at_least", name, task, names)
+        check_known_metric("tracking.at_least", name, task, names)
 
 
 def decisive_metric(config: Config, task: Task) -> str:
@@ -251,12 +251,13 @@ def compared_metric(config: Config) -> str:
     """
     task = get_task(config.data.task)
     if config.compare.measure is not None:
-        _known_metric("compare.measure", config.compare.measure, task, task.metric_names())
+        check_known_metric("compare.measure", config.compare.measure, task, task.metric_names())
         return config.compare.measure
     return decisive_metric(config, task)
 
 
-def _known_metric(setting: str, name: str, task: Task, names: list[str]) -> None:
+def check_known_metric(setting: str, name: str, task: Task, names: Sequence[str]) -> None:
+    """Refuse the name of a metric that is none of those given; the setting that names it stands in the message."""
     if name not in names:
         raise ConfigError(
             f"{setting}: {name!r} is not a metric of task {task.name}.{nearest(name, names)} Valid: {', '.join(sorted(names))}"

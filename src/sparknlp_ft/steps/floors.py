@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from sparknlp_ft.errors import ConfigError, ModelError, nearest
+from sparknlp_ft.errors import ConfigError, ModelError
+from sparknlp_ft.steps.checks import check_known_metric
 from sparknlp_ft.steps.evaluation import Evaluation
-from sparknlp_ft.tasks.task import signed
+from sparknlp_ft.tasks.task import Task, signed
 
 _FORM = "give METRIC=NUMBER, for example accuracy=0.8"
 
@@ -41,17 +42,29 @@ def missed(metrics: Mapping[str, float], floors: Mapping[str, float]) -> dict[st
     return {name: least for name, least in floors.items() if not signed(name, metrics[name]) >= signed(name, least)}
 
 
+def check_names(floors: Mapping[str, float], task: Task, names: Sequence[str] = ()) -> None:
+    """Refuse a metric that the task has not; before the labels are known, one that it has with no labels.
+
+    Args:
+        floors: The least value of each.
+        task: The task.
+        names: The metrics there are, where they are known.
+
+    Raises:
+        ConfigError: Names the metrics there are.
+    """
+    for name in floors:
+        check_known_metric("--at-least", name, task, names or task.metric_names())
+
+
 def hold_against(result: Evaluation, floors: dict[str, float]) -> Evaluation:
     """Return the result, if it reaches every floor.
 
     Raises:
-        ConfigError: The task has no such metric.
+        ConfigError: These labels have no such metric.
         ModelError: A metric is worse; says which, and where the whole report lies.
     """
-    for name in floors:
-        if name not in result.metrics:
-            valid = f"{nearest(name, result.metrics)} Metrics: {', '.join(sorted(result.metrics))}"
-            raise ConfigError(f"--at-least: {name!r} is not a metric of this task.{valid}")
+    check_names(floors, result.task, list(result.metrics))
     for name, least in missed(result.metrics, floors).items():
         raise ModelError(
             f"model {result.model.display} reaches {name} {result.metrics[name]:.4f} on {result.title}, and --at-least asks for "

@@ -115,13 +115,14 @@ class Verdict:
         return " and ".join([*against, *short])
 
     def _advice(self) -> str:
-        """Return what would help a model that does not beat the baseline; the figures of a later model speak for themselves."""
+        """Return what would help a model that misses a floor or the baseline; the figures of a later model speak for themselves."""
         lost = next((one for one in self.rivals if one.is_baseline and not one.beaten), None)
-        if lost is None:
+        if lost is None and not self.missed:
             return ""
-        sure = ", tracking.min_confidence=0 where being ahead on these rows is enough" if lost.lead and self._ahead(lost) else ""
+        sure = ", tracking.min_confidence=0 where being ahead on these rows is enough" if lost and lost.lead and self._ahead(lost) else ""
+        other = f"; or {lost.name} itself, which costs less" if lost else ""
         return (
-            f". What would help: more rows, another model.base, longer training{sure}; or {lost.name} itself, which costs less. "
+            f". What would help: more rows, another model.base, longer training{sure}{other}. "
             f"score.model={self.model.display} scores with this model all the same"
         )
 

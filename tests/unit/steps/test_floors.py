@@ -7,16 +7,19 @@ from typing import Any, cast
 
 import pytest
 
+from sparknlp_ft.config import Config
 from sparknlp_ft.errors import ConfigError, ModelError
+from sparknlp_ft.pipelines.evaluate import run_evaluate
 from sparknlp_ft.steps.evaluation import Evaluation
-from sparknlp_ft.steps.floors import check_floors, hold_against, missed, read_floors
+from sparknlp_ft.steps.floors import check_floors, check_names, hold_against, missed, read_floors
+from sparknlp_ft.tasks import get_task
 from sparknlp_ft.tracking.store import ModelRef
 
 
 def evaluation(**metrics: float) -> Evaluation:
     model = ModelRef("tickets", "3", "r" * 32, "models:/tickets/3")
-    nothing = cast("Any", None)
-    return Evaluation(model, 10, 0, 0, (), metrics, nothing, nothing, title="lake/tickets version 0, test", logged="run r")
+    task, nothing = get_task("classification"), cast("Any", None)
+    return Evaluation(model, 10, 0, 0, (), metrics, nothing, task, title="lake/tickets version 0, test", logged="run r")
 
 
 def test_floors_are_read() -> None:
@@ -46,6 +49,13 @@ def test_of_an_error_the_floor_is_the_most_it_may_be() -> None:
     assert missed({"rmse": math.nan}, {"rmse": 0.5}) == {"rmse": 0.5}
 
 
-def test_a_metric_of_another_task_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'acuracy' is not a metric of this task. Did you mean 'accuracy'"):
-        hold_against(evaluation(accuracy=1.0), {"acuracy": 0.8})
+def test_a_metric_that_the_task_has_not_is_refused_before_anything_is_read() -> None:
+    config = Config.model_validate({"data": {"table": "tickets"}})
+    with pytest.raises(ConfigError, match=r"--at-least: 'acuracy' is not a metric of task classification\. Did you mean 'accuracy'"):
+        run_evaluate(config, cast("Any", None), at_least=["acuracy=0.8"])
+
+
+def test_a_metric_of_two_labels_alone_is_refused_once_the_labels_are_known() -> None:
+    check_names({"f1": 0.8}, get_task("classification"))
+    with pytest.raises(ConfigError, match="--at-least: 'f1' is not a metric of task classification"):
+        hold_against(evaluation(accuracy=1.0), {"f1": 0.8})
