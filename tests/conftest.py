@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.jvm import submit_args
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -26,10 +28,6 @@ os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHO
 settings.register_profile("quick", deadline=None, max_examples=20)
 settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
-
-
-#: On a few hundred rows Spark spends its time compiling code that runs once, and planning anew what has two partitions.
-SMALL_TABLES = ("spark.sql.codegen.wholeStage=false", "spark.sql.codegen.factoryMode=NO_CODEGEN", "spark.sql.adaptive.enabled=false")
 
 
 #: What a server is started with besides, in the tests on Spark Connect; it has Delta, and not Delta's plugin for Connect.
@@ -51,16 +49,9 @@ def spark(pytestconfig: pytest.Config) -> Iterator[SparkSession]:
 
     os.environ.setdefault(MASTER_VARIABLE, "local[2,4]")
     connect = pytestconfig.getoption("--connect")
-    server = (
-        [
-            f"--packages {delta_package(pyspark.__version__)}",
-            *(f"--conf {name}={value}" for name, value in (DELTA_CONF | LOCAL_CONF | QUIET_CONF | SERVER).items()),
-        ]
-        if connect
-        else []
-    )
-    arguments = [*server, *(f"--conf {setting}" for setting in SMALL_TABLES), "pyspark-shell"]
-    os.environ.setdefault("PYSPARK_SUBMIT_ARGS", " ".join(arguments))
+    conf = (DELTA_CONF | LOCAL_CONF | QUIET_CONF | SERVER) if connect else {}
+    packages = delta_package(pyspark.__version__) if connect else None
+    os.environ.setdefault("PYSPARK_SUBMIT_ARGS", submit_args(conf, packages))
     if connect:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ["SPARK_REMOTE"] = "local[2]"  # A server of this process's own.

@@ -15,11 +15,10 @@ from typing import Any
 
 import pyspark
 
+from tests.jvm import SHORT_LIVED, SMALL_TABLES
+
 SPARK_HOME = Path(pyspark.__file__).parent
 START_SECONDS = 120
-
-#: Six JVMs of a minute or two on few cores: what they compile a second time, and collect in parallel, they take from each other.
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 @contextmanager
@@ -54,15 +53,12 @@ def submitted(
 ) -> Callable[..., subprocess.Popen[str]]:
     """Return what starts one job through ``spark-submit`` with Delta's package, as the README says; it takes where its output goes."""
     settings = {
+        **SMALL_TABLES,
         "spark.executor.memory": "1g",
         "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "1",
-        # As in conftest: code compiled for a few hundred rows costs more than it saves.
-        "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.adaptive.enabled": "false",
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
-        "spark.driver.extraJavaOptions": SHORT_LIVED,
         "spark.executor.extraJavaOptions": SHORT_LIVED,
     }
     settings |= {"spark.archives": archives} if archives else {}

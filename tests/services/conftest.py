@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.jvm import submit_args
 from tests.servers import MlflowServer, S3Server
 
 if TYPE_CHECKING:
@@ -51,11 +52,7 @@ def s3_spark(s3: S3Server, volume: Path, request: pytest.FixtureRequest) -> Spar
     """The session, started with Hadoop's S3 client, and with workers for which the volume is one."""
     from fetch_jars import IVY
 
-    from tests.conftest import SMALL_TABLES
-
-    conf = [*SMALL_TABLES, *(f"{name}={value}" for name, value in S3_CONF.items()), f"spark.jars.ivy={IVY}"]
-    arguments = ["--packages", hadoop_aws(), *(f"--conf {one}" for one in conf), "pyspark-shell"]
-    os.environ["PYSPARK_SUBMIT_ARGS"] = " ".join(arguments)
+    os.environ["PYSPARK_SUBMIT_ARGS"] = submit_args({**S3_CONF, "spark.jars.ivy": str(IVY)}, hadoop_aws())
     return request.getfixturevalue("spark")
 
 
