@@ -37,6 +37,10 @@ def test_dry_run_prints_the_resolved_configuration(capsys: pytest.CaptureFixture
         ),
         (["train", "data.table=t", "launch.elastic=true"], "launch.restarts does the same"),
         (["train", "data.table=t", "data.on_misplaced=drop"], "data.on_misplaced: 'drop' means nothing to task classification"),
+        (
+            ["train", "data.table=t", "data.task=token_classification", "data.on_misplaced=repair"],
+            "'repair' finds answers by their text, and entities have none; take 'drop'",
+        ),
         (["train", "data.table=t", "model.base=/no/such/model"], "/no/such/model"),
         (["train", "data.table=t", "text.max_length=1024"], "text.max_length=512 or less"),
         (["ingest", "data.table=t"], "data.sources"),

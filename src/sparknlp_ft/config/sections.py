@@ -64,8 +64,10 @@ class DataConfig(Section):
         "keep",
         description="Rows of train with equal texts and different labels: kept, left out, or given the label that most of them have.",
     )
-    on_misplaced: Literal["fail", "drop"] = Field(
-        "fail", description="Answers and entities that are not where their offsets say: refused, or their rows left out of training."
+    on_misplaced: Literal["fail", "drop", "repair"] = Field(
+        "fail",
+        description="Answers and entities that are not where their offsets say: refused, or their rows left out of training; or answers "
+        "moved to where their text stands nearest, and left out where it stands nowhere.",
     )
     sources: list[SourceConfig] = Field([], description="What ingest reads.")
 

@@ -34,6 +34,7 @@ from sparknlp_ft.tables.cures import cured
 from sparknlp_ft.tables.cut import with_split as split_by
 from sparknlp_ft.tables.delta import Pinned, files_present, read
 from sparknlp_ft.tables.names import column
+from sparknlp_ft.tables.places import tell_places
 from sparknlp_ft.tables.session import slots
 from sparknlp_ft.tables.survey import SPLITS, Survey, survey
 from sparknlp_ft.tables.targets import KINDS
@@ -84,6 +85,7 @@ def build_snapshot(
     with files_present(pinned), spark_step("checking keys, labels and splits", spark):
         contracts.check_keys(rows, roles)
         df = cured(rows, roles, config.data, task)
+        tell_places(rows, roles, config.data, task)
         found = survey(df, roles, config, task, unlabelled=teacher is not None)
         if teacher is not None:
             found = _with_outputs(found, teacher)

@@ -20,6 +20,7 @@ from sparknlp_ft.sources.read import PLACE, Loaded
 from sparknlp_ft.sources.shape import proved, with_hash_split, with_names, with_numbers, with_places
 from sparknlp_ft.tables.contracts import Roles, check_keys, resolve_roles
 from sparknlp_ft.tables.names import column
+from sparknlp_ft.tables.places import advice
 from sparknlp_ft.tables.targets import KINDS
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _finished(frame: DataFrame, source: SourceConfig, data: DataConfig, task: Ta
         frame = with_numbers(frame, roles.target)
     if source.hash_split:
         frame = with_hash_split(frame, source, roles, data.split_column)
-    return proved(with_places(frame, roles, data, task), source, data.key)
+    return proved(with_places(frame, roles, data, task), source, data.key, advice(task))
 
 
 def _renamed(frame: DataFrame, loaded: Sequence[Loaded], data: DataConfig) -> DataFrame:

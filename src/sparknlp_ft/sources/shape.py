@@ -61,7 +61,7 @@ def shaped(frame: DataFrame, source: SourceConfig) -> DataFrame:
 def with_places(frame: DataFrame, roles: Roles, data: DataConfig, task: Task) -> DataFrame:
     """Note targets that name places where what they say does not stand, unless such rows are to be left out of training."""
     problem = misplaced(frame, roles, task)
-    return frame if problem is None or data.on_misplaced == "drop" else _noted(frame, F.when(~no_text(roles), problem))
+    return frame if problem is None or data.on_misplaced != "fail" else _noted(frame, F.when(~no_text(roles), problem))
 
 
 def with_names(frame: DataFrame, source: SourceConfig, roles: Roles) -> DataFrame:
@@ -113,13 +113,14 @@ def with_hash_split(frame: DataFrame, source: SourceConfig, roles: Roles, split_
     return frame.withColumn(split_column, split)
 
 
-def proved(frame: DataFrame, source: SourceConfig, key: Sequence[str] = ()) -> DataFrame:
+def proved(frame: DataFrame, source: SourceConfig, key: Sequence[str] = (), advice: str = "") -> DataFrame:
     """Return the rows if none has a note.
 
     Args:
         frame: Rows with their place.
         source: Where they come from.
         key: Columns whose values tell a row apart, if they are there already.
+        advice: What to do about the notes there can be, where that is known.
 
     Raises:
         DataError: Some have; says how many, and where the first of them stand.
@@ -132,11 +133,10 @@ def proved(frame: DataFrame, source: SourceConfig, key: Sequence[str] = ()) -> D
     if not first:
         return frame.drop(_NOTE)
     told = [str(_located(tuple(one), source)).removesuffix(". Nothing was written.") for one in first[:SHOWN_ROWS]]
-    if len(first) == 1:
-        raise _located(tuple(first[0]), source)
-    rows = noted.count()
+    rows = 1 if len(first) == 1 else noted.count()
+    many = f"{rows} rows do not fit: " if rows > 1 else ""
     more = f"; and {rows - SHOWN_ROWS} more" if rows > SHOWN_ROWS else ""
-    raise DataError(f"{rows} rows do not fit: {'; '.join(told)}{more}. Nothing was written.")
+    raise DataError(f"{many}{'; '.join(told)}{more}. {advice}{' ' if advice else ''}Nothing was written.")
 
 
 def _located(noted: tuple[Any, ...], source: SourceConfig) -> DataError:

@@ -15,6 +15,7 @@ from sparknlp_ft.storage import Folder, is_url
 from sparknlp_ft.tables.contracts import check_given, resolve_roles
 from sparknlp_ft.tables.delta import TableRef
 from sparknlp_ft.tables.own_log import LOG, Columns, columns_of, local_folder, tables_beside
+from sparknlp_ft.tables.places import PLACED
 from sparknlp_ft.tables.session import starts_here
 from sparknlp_ft.tables.spelling import LABELLED
 from sparknlp_ft.tasks import Task, get_task
@@ -154,10 +155,12 @@ def check_cures(config: Config) -> None:
     for setting, value, default, kinds in (
         ("clean.labels", data.clean.labels, "none", LABELLED),
         ("on_conflict", data.on_conflict, "keep", LABELLED),
-        ("on_misplaced", data.on_misplaced, "fail", ("answers", "entities")),
+        ("on_misplaced", data.on_misplaced, "fail", PLACED),
     ):
         if value != default and task.target_kind not in kinds:
             raise ConfigError(f"data.{setting}: {value!r} means nothing to task {task.name}; leave it out")
+    if data.on_misplaced == "repair" and task.target_kind == "entities":
+        raise ConfigError("data.on_misplaced: 'repair' finds answers by their text, and entities have none; take 'drop'")
 
 
 def check_loss(config: Config) -> None:

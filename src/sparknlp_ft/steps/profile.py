@@ -19,6 +19,7 @@ from sparknlp_ft.tables.contracts import Roles, resolve_roles
 from sparknlp_ft.tables.counts import split_label_counts, text_totals
 from sparknlp_ft.tables.cures import cured
 from sparknlp_ft.tables.delta import Pinned, read
+from sparknlp_ft.tables.places import tell_places
 from sparknlp_ft.tasks import get_task
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def profile_table(spark: SparkSession, pinned: Pinned, config: Config) -> Profil
     totals = text_totals(df, roles, shares=SHARES)
     counts = split_label_counts(df, roles, task)
     lengths, is_sample = length_counts(df, roles, model_dir, rows=totals.rows) if model_dir is not None else ({}, False)
+    tell_places(df, roles, config.data, task)
     found = look_through(cured(df, roles, config.data, task), roles, config.data, task)
     return Profile(
         table=pinned.ref.readable,

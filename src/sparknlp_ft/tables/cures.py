@@ -15,7 +15,7 @@ from sparknlp_ft.progress import log
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import TRAIN, Roles
 from sparknlp_ft.tables.names import column
-from sparknlp_ft.tables.places import misplaced
+from sparknlp_ft.tables.places import placed
 from sparknlp_ft.tables.spelling import LABELLED, corrections, shown_label
 from sparknlp_ft.tables.targets import KINDS
 from sparknlp_ft.versions import valid_utf8
@@ -42,8 +42,8 @@ def cured(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> DataFram
     """
     if roles.target is None:
         return df
-    if data.on_misplaced == "drop" and (problem := misplaced(df, roles, task)) is not None:
-        df = df.withColumn(roles.target, F.when(problem.isNull(), column(roles.target)))
+    if (target := placed(df, roles, data, task)) is not None:
+        df = df.withColumn(roles.target, target)
     if data.clean.labels != "none" and task.target_kind in LABELLED:
         df = _spelled(df, roles, data, task)
     if data.on_conflict != "keep" and task.target_kind in LABELLED:

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_ft.config import DataConfig
 from sparknlp_ft.errors import DataError
+from sparknlp_ft.progress import log
 from sparknlp_ft.tables import contracts
 from sparknlp_ft.tables.contracts import Roles
 from sparknlp_ft.tables.names import column
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from sparknlp_ft.tasks import Task
 
+#: Kinds of targets that name places in a text.
+PLACED = ("answers", "entities")
 #: Rows that a message names.
 SHOWN_ROWS = 5
 _BAD = "__bad"
@@ -32,9 +35,9 @@ def misplaced(df: DataFrame, roles: Roles, task: Task) -> Column | None:
 
     Nothing of the text itself is in it. Of several wrong places the first is told, and how many more there are.
     """
-    if roles.target is None or task.target_kind not in ("answers", "entities"):
+    if roles.target is None or task.target_kind not in PLACED:
         return None
-    text = contracts.clean_text(column(roles.texts[-1][1]))
+    text = _text(roles)
     if task.target_kind == "answers":
         wrong = F.filter(answer_list(df, roles.target), lambda one: ~_stands(one, text))
         first = F.get(wrong, F.lit(0))
@@ -50,6 +53,36 @@ def misplaced(df: DataFrame, roles: Roles, task: Task) -> Column | None:
     return F.when(F.size(wrong) > 0, F.concat(told, more))
 
 
+def placed(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> Column | None:
+    """Return the target as ``data.on_misplaced`` wants it, NULL where the row is left out; None if it wants nothing changed.
+
+    Answers are repaired by their text: they are moved to where it stands next to the start that they give, and without a start to
+    the one place where it stands. A row with an answer that stands nowhere is left out.
+    """
+    problem = misplaced(df, roles, task)
+    if data.on_misplaced == "fail" or problem is None or roles.target is None:
+        return None
+    if data.on_misplaced == "drop":
+        return F.when(problem.isNull(), column(roles.target))
+    text = _text(roles)
+    moved = F.transform(answer_list(df, roles.target), lambda one: one.withField("start", _nearest(one, text)))
+    return F.when(F.forall(moved, lambda one: _stands(one, text)), moved)
+
+
+def tell_places(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> None:
+    """Say how many usable rows ``placed`` repairs, how many it leaves out, and which those are."""
+    target, problem = placed(df, roles, data, task), misplaced(df, roles, task)
+    if target is None or problem is None:
+        return
+    bad = df.where(_used(roles, data) & problem.isNotNull()).withColumn(_BAD, F.when(target.isNull(), problem))
+    counts = bad.agg(F.count("*"), F.count(_BAD)).first()
+    assert counts is not None  # An aggregate is one row.
+    rows, out = counts
+    told = [f"{rows - out:,} row(s) have answers that are moved to where their text stands"] if rows > out else []
+    told += [f"{out:,} row(s) are left out: {_examples(bad.where(F.col(_BAD).isNotNull()), roles, out)}"] if out else []
+    log.info("data.on_misplaced=%s: %s", data.on_misplaced, "; ".join(told) or "every target stands where it says")
+
+
 def check_places(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> None:
     """Prove that what the targets of usable rows name stands where they say.
 
@@ -59,19 +92,36 @@ def check_places(df: DataFrame, roles: Roles, data: DataConfig, task: Task) -> N
     problem = misplaced(df, roles, task)
     if problem is None:
         return
-    used = ~contracts.no_text(roles) & (contracts.raw_split(roles, data) != contracts.OTHER)
-    bad = df.where(used).withColumn(_BAD, problem).where(F.col(_BAD).isNotNull())
+    bad = df.where(_used(roles, data)).withColumn(_BAD, problem).where(F.col(_BAD).isNotNull())
     if not (rows := bad.count()):
         return
-    keys = [column(name) for name in roles.key]
-    examples = bad.orderBy(*keys).select(*keys, _BAD).limit(SHOWN_ROWS).collect()
-    told = [f"{_key(tuple(row)[:-1])}: {row[_BAD]}" for row in examples]
-    more = f"; and {rows - len(told)} more rows" if rows > len(told) else ""
     raise DataError(
-        f"{rows} row(s) have a target that is not in their text (by key {', '.join(roles.key)!r}): {'; '.join(told)}{more}. "
+        f"{rows} row(s) have a target that is not in their text (by key {', '.join(roles.key)!r}): {_examples(bad, roles, rows)}. "
         f"Offsets count characters from 0, {'end exclusive' if task.target_kind == 'entities' else 'and the answer is what stands there'}. "
-        "Correct them, or leave these rows out with data.on_misplaced=drop."
+        f"{advice(task)}"
     )
+
+
+def advice(task: Task) -> str:
+    """Return what to do about targets that do not stand where they say; empty for targets that name no places."""
+    if task.target_kind not in PLACED:
+        return ""
+    repair = ", or have them moved to where their text stands with data.on_misplaced=repair" if task.target_kind == "answers" else ""
+    return f"Correct them, or leave these rows out with data.on_misplaced=drop{repair}."
+
+
+def _examples(bad: DataFrame, roles: Roles, rows: int) -> str:
+    keys = [column(name) for name in roles.key]
+    told = [f"{_key(tuple(row)[:-1])}: {row[_BAD]}" for row in bad.orderBy(*keys).select(*keys, _BAD).limit(SHOWN_ROWS).collect()]
+    return "; ".join(told) + (f"; and {rows - len(told)} more rows" if rows > len(told) else "")
+
+
+def _used(roles: Roles, data: DataConfig) -> Column:
+    return ~contracts.no_text(roles) & (contracts.raw_split(roles, data) != contracts.OTHER)
+
+
+def _text(roles: Roles) -> Column:
+    return contracts.clean_text(column(roles.texts[-1][1]))
 
 
 def _key(values: tuple[object, ...]) -> str:
@@ -81,6 +131,19 @@ def _key(values: tuple[object, ...]) -> str:
 def _stands(answer: Column, text: Column) -> Column:
     found = F.substring(text, answer["start"] + 1, F.length(answer["text"]))
     return F.coalesce((found == valid_utf8(answer["text"])) & (answer["start"] >= 0), F.lit(False))
+
+
+def _nearest(answer: Column, text: Column) -> Column:
+    """Start of the answer's text that is nearest to the start it gives, the earlier of two; NULL if there is none, or none to choose."""
+    wanted, given = valid_utf8(answer["text"]), F.greatest(answer["start"], F.lit(0))
+    last = F.length(text) - F.length(wanted)
+    after = F.position(wanted, text, given + 1) - 1
+    before = last + 1 - F.position(F.reverse(wanted), F.reverse(text), F.greatest(last - given, F.lit(0)) + 1)
+    after, before = F.when(after >= 0, after), F.when(before <= last, before)
+    first = F.position(wanted, text) - 1
+    alone = F.when((first >= 0) & (F.position(wanted, text, first + 2) == 0), first)
+    closer = F.when(given - before <= after - given, before).otherwise(F.coalesce(after, before))
+    return F.when(answer["start"].isNull(), alone).otherwise(closer)
 
 
 def _inside(entity: Column, text: Column) -> Column:

@@ -56,5 +56,6 @@ def test_what_was_made_before_there_were_cures_keeps_its_name(tmp_path: Path) ->
     data = next(part for part in of_measurement(plain, ("id", 3)) if isinstance(part, dict) and "table" in part)
     assert not {"clean", "on_conflict", "on_misplaced"} & data.keys()
     cured = [config(tmp_path, clean={"labels": "strip"}), config(tmp_path, on_conflict="majority"), config(tmp_path, on_misplaced="drop")]
-    assert len({fingerprint(of_snapshot(one, ("id", 3))) for one in [plain, *cured]}) == 4
-    assert len({fingerprint(of_measurement(one, ("id", 3))) for one in [plain, *cured]}) == 4
+    cured.append(config(tmp_path, on_misplaced="repair"))
+    assert len({fingerprint(of_snapshot(one, ("id", 3))) for one in [plain, *cured]}) == 5
+    assert len({fingerprint(of_measurement(one, ("id", 3))) for one in [plain, *cured]}) == 5

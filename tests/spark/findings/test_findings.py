@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +15,7 @@ from sparknlp_ft.findings.finding import Finding
 from sparknlp_ft.findings.look import look_through
 from sparknlp_ft.tables.contracts import Roles, resolve_roles
 from sparknlp_ft.tables.cures import cured
+from sparknlp_ft.tables.places import tell_places
 from sparknlp_ft.tables.survey import survey
 from sparknlp_ft.tasks import get_task
 
@@ -174,3 +177,32 @@ def told_together(table: DataFrame, task: str, message: str) -> None:
         survey(table, roles_of(table, made), made, get_task(task))
     kept = mended(table, task=task, on_misplaced="drop")
     assert [row[0] for row in kept if row[-1] is not None] == [*range(50), 103] if task == "question_answering" else [*range(50)]
+
+
+def test_answers_are_moved_to_where_their_text_stands_nearest(spark: SparkSession, caplog: pytest.LogCaptureFixture) -> None:
+    draw = random.Random(0)
+    texts = ["".join(draw.choices("ab🙂", k=draw.randint(1, 12))) for _ in range(400)]
+    rows = [
+        (n, "?", text, [("".join(draw.choices("ab🙂", k=draw.randint(1, 2))), draw.choice([None, draw.randint(-2, 14)])) for _ in range(2)])
+        for n, text in enumerate(texts)
+    ]
+    expected = [(*row[:3], whole(moved(row[2], *answer) for answer in row[3])) for row in rows]
+    table = spark.createDataFrame(rows, ANSWERS)
+    assert mended(table, task="question_answering", on_misplaced="repair") == expected
+    left = [row for row in expected if row[3] is None]
+    made = config("question_answering", on_misplaced="repair")
+    with caplog.at_level("INFO", "sparknlp_ft"):
+        tell_places(table, roles_of(table, made), made.data, get_task("question_answering"))
+    assert f"{len(left):,} row(s) are left out: {left[0][0]}: an answer" in caplog.text and "moved to where their text" in caplog.text
+
+
+def moved(text: str, answer: str, start: int | None) -> tuple[str, int] | None:
+    places = [at for at in range(len(text)) if text.startswith(answer, at)]
+    if start is None:
+        return (answer, places[0]) if len(places) == 1 else None
+    return (answer, min(places, key=lambda at: (abs(at - max(start, 0)), at))) if places else None
+
+
+def whole(answers: Iterable[tuple[str, int] | None]) -> list[tuple[str, int]] | None:
+    listed = list(answers)
+    return None if None in listed else [one for one in listed if one is not None]

@@ -205,7 +205,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str | bytes | dict, str]] = {
         {"task": "question_answering"},
         "a.jsonl",
         '{"id": 1, "question": "?", "context": "a b", "answers": {"text": ["b"], "answer_start": [1]}}',
-        r"a\.jsonl', line 1: an answer does not stand at character 1 of its context\. Nothing",
+        r"a\.jsonl', line 1: an answer does not stand at character 1 of its context\. Correct them, .*=drop, or .*=repair\. Nothing",
     ),
     "SQuAD answer": (
         {"format": "squad", "task": "question_answering"},
