@@ -58,7 +58,7 @@ def main() -> None:
 
     os.environ.setdefault(MASTER_VARIABLE, "local[2]")
     setup_logging()
-    cells = {name: cell for name, cell in read(options.json).items() if cell["defaults"] == defaults()}
+    cells = {name: cell for name, cell in read(options.json).items() if cell["defaults"] == defaults(cell["rows"])}
     wanted = [(rows, split, name) for rows in options.rows for split in options.splits for name in options.sets]
     left = [one for one in wanted if key(*one, options.label) not in cells]
     if left:
@@ -98,12 +98,16 @@ def write(path: Path, cells: dict[str, Any]) -> None:
     path.write_text(json.dumps(dict(sorted(cells.items())), indent=1) + "\n", encoding="utf-8")
 
 
-def defaults() -> str:
-    """Return what tells these defaults from others: the settings that decide a model, and what is planned where they leave it open."""
+def defaults(rows: int) -> str:
+    """Return what tells these defaults from others: the settings that decide a model, and what is planned where they leave it open.
+
+    What picks among epochs where validation rows are few is a part of it for tables of so few rows alone.
+    """
     from sparknlp_ft.config import Config
     from sparknlp_ft.identity import fingerprint
     from sparknlp_ft.tables import cut
     from sparknlp_ft.training import head, plan
+    from sparknlp_ft.training.picking import luck
 
     config = Config.model_validate({"data": {"table": "cell"}})
     constants = {
@@ -112,7 +116,8 @@ def defaults() -> str:
         for name, value in vars(module).items()
         if name.isupper() and isinstance(value, int | float | tuple)
     }
-    return fingerprint([config.model_settings(), constants], length=8)
+    few = luck(0.5, cut.validation_rows(rows, 0))
+    return fingerprint([config.model_settings(), constants, *([few] if few else [])], length=8)
 
 
 def measure(spark: SparkSession, options: argparse.Namespace, name: str, rows: int, split: int) -> dict[str, Any]:
@@ -130,7 +135,7 @@ def measure(spark: SparkSession, options: argparse.Namespace, name: str, rows: i
         (one for one in outcome.verdict.baselines if metric in one.validation), key=lambda one: signed(metric, one.validation[metric])
     )
     return {
-        "defaults": defaults(),
+        "defaults": defaults(rows),
         "set": name,
         "rows": rows,
         "split": split,

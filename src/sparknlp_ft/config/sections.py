@@ -201,7 +201,8 @@ class TrainConfig(Section):
     min_improvement: float = Field(0.0, ge=0)
     metric: str | None = Field(
         None,
-        description="Validation metric that picks the best epoch; default: the task's own. Of equal epochs the one with less loss.",
+        description="Validation metric that picks the best epoch; default: the task's own. Of equal epochs the one with less "
+        "loss, and of up to 100 rows the latest that they do not tell from the best.",
     )
     shuffle_rows: int = Field(100_000, ge=1, description="Rows of a lane held for shuffling.")
     seed: int = 42

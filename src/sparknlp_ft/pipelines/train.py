@@ -30,9 +30,11 @@ from sparknlp_ft.steps.job import Job, open_job
 from sparknlp_ft.steps.lineage import lineage
 from sparknlp_ft.steps.ranks import with_ranks
 from sparknlp_ft.steps.training_report import Trained, log_training
+from sparknlp_ft.tables.contracts import VALIDATION
 from sparknlp_ft.tables.delta import Pinned
 from sparknlp_ft.tracking.store import ModelRef, Run, register
 from sparknlp_ft.training.job import TrainResult
+from sparknlp_ft.training.picking import FEW_ROWS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -58,7 +60,9 @@ class TrainOutcome(Viewed):
     def __str__(self) -> str:
         splits = ", ".join(f"{split.rows:,} {name}" for name, split in self.manifest.splits.items())
         result, metric = self.result, self.result.metric
-        best = f"best epoch {result.best_epoch}: {metric} {result.best_metrics.get(metric, float('nan')):.4f} on validation"
+        best = (
+            f"best epoch {result.best_epoch}: {metric} {result.best_metrics.get(metric, float('nan')):.4f} on validation{self._luckier()}"
+        )
         speed = f"{result.steps:,} steps in {result.seconds:.0f} s, {result.train_rows_per_second:.0f} rows/s"
         share = "" if result.trained_share == 1 else f", {result.trained_share:.2%} of the parameters trained"
         lines = [
@@ -69,6 +73,12 @@ class TrainOutcome(Viewed):
             f"alias     {self.verdict}",
         ]
         return "\n".join(lines)
+
+    def _luckier(self) -> str:
+        found, rows = self.result.luckier, self.manifest.splits[VALIDATION].rows if VALIDATION in self.manifest.splits else 0
+        if found is None or rows > FEW_ROWS:
+            return ""
+        return f" (epoch {found[0]} had {found[1]:.4f}, but {rows} rows do not tell them apart)"
 
     def _advice(self) -> list[str]:
         found = []

@@ -197,7 +197,7 @@ class Follower:
             shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in self.task.shown_metrics if name in metrics)
             if self.events is not None:
                 self.events.publish()
-            log.info("epoch %d: %s%s", event["epoch"], shown, " (best so far)" if event["best"] else "")
+            log.info("epoch %d: %s%s", event["epoch"], shown, " (kept so far)" if event["best"] else "")
 
     def close(self) -> None:
         """End the bar and the event files."""

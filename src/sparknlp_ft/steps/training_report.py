@@ -84,7 +84,7 @@ def _said(job: Job, trained: Trained) -> Iterator[str]:
     early = ", where patience ran out" if result.stopped_early else ""
     yield (
         f"It took {result.steps:,} steps and {result.seconds:,.0f} s on {result.ranks} rank(s){early}; epoch {result.best_epoch} of "
-        f"{len(result.epochs)} was the best by {result.metric} on validation rows."
+        f"{len(result.epochs)} was kept, by {result.metric} on validation rows."
     )
     *_, last = verdict.evaluations
     quality = last.quality(manifest.statistics)

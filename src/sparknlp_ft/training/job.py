@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sparknlp_ft.config import Config
+from sparknlp_ft.tasks.task import signed
 from sparknlp_ft.training.run_folder import RunFolder
 
 #: Share of the loss that the last epoch takes off where it is worth to train on; the rate has fallen to nothing by then.
@@ -89,6 +91,13 @@ class TrainResult:
     def calibration(self) -> dict[str, float]:
         """Expected calibration error of the best epoch's scores on validation, ``ece_before`` and ``ece_after``; empty if there is none."""
         return next((entry.get("tuned", {}).get("calibration", {}) for entry in self.epochs if entry["epoch"] == self.best_epoch), {})
+
+    @property
+    def luckier(self) -> tuple[int, float] | None:
+        """Epoch with a better metric than the one that is kept, and the metric; None if there is none."""
+        known = [(one["epoch"], one["metrics"][self.metric]) for one in self.epochs if self.metric in one["metrics"]]
+        epoch, value = max(known, key=lambda one: signed(self.metric, one[1]), default=(0, math.nan))
+        return (epoch, value) if value != self.best_metrics.get(self.metric, value) else None
 
     @property
     def still_falling(self) -> tuple[float, float] | None:

@@ -21,6 +21,7 @@ from sparknlp_ft.training.evaluation import evaluate
 from sparknlp_ft.training.feed import Feed, StepBatch
 from sparknlp_ft.training.forward import Forward
 from sparknlp_ft.training.optimizer import Optimizer, StepStats
+from sparknlp_ft.training.picking import luck
 
 #: Steps after which an evaluation that found nothing better counts for the patience: after a few nothing can be expected.
 CHANCE_STEPS = 100
@@ -69,9 +70,9 @@ class Progress:
         step: Steps done of the one after them.
         rows: Rows of these.
         seconds: That one has taken so far, and ``step_seconds`` of them in steps.
-        best_epoch: The best of them, from 1; 0 before the first.
-        best_score: Its metric, signed so that higher is better.
-        best_loss: Its loss on validation rows, which decides between epochs that are equal else.
+        best_epoch: The one that is kept, from 1; 0 before the first.
+        best_score: The best metric so far, signed so that higher is better.
+        best_loss: Loss on validation rows of the one that is kept, which decides between epochs that are equal else.
         stale: Evaluations since then that had a chance.
         stopped: Whether patience has run out.
         history: One entry per epoch, as in ``TrainResult.epochs``.
@@ -135,7 +136,8 @@ def fit(
             resumed = time.perf_counter()
         metrics, tuned = evaluate(forward, feeds.validation, comm, max_tokens=config.micro_batch_tokens) if feeds.validation else ({}, {})
         step_number = (epoch + 1) * train.steps_per_epoch
-        progress = advance(progress, metrics, metric, config, chance=had_chance(step_number, train.steps_per_epoch, config))
+        chance, rows = had_chance(step_number, train.steps_per_epoch, config), feeds.validation.rows if feeds.validation else 0
+        progress = advance(progress, metrics, metric, config, chance=chance, rows=rows)
         best = progress.best_epoch == progress.epochs
         seconds = time.perf_counter() - started
         entry = {"epoch": epoch + 1, "step": step_number, "seconds": seconds, "step_seconds": in_steps, "best": best, "metrics": metrics}
@@ -172,15 +174,19 @@ def had_chance(step: int, steps_per_epoch: int, config: TrainConfig) -> bool:
     return warm and step // CHANCE_STEPS > (step - steps_per_epoch) // CHANCE_STEPS
 
 
-def advance(progress: Progress, metrics: dict[str, float], metric: str, config: TrainConfig, *, chance: bool = True) -> Progress:
-    """Count an epoch, and decide whether it is the best so far and whether to stop.
+def advance(
+    progress: Progress, metrics: dict[str, float], metric: str, config: TrainConfig, *, chance: bool = True, rows: int = 0
+) -> Progress:
+    """Count an epoch, and decide whether it is kept and whether to stop.
 
     Args:
         progress: How far the run had come.
         metrics: Of the epoch, on validation rows.
-        metric: The one that decides; where it is as good as before, less loss does.
+        metric: The one that decides; where it is as good as before, less loss does. Of few rows the latest epoch is kept that they do
+            not tell from the best: by then the learning rate has fallen, and a row more or less is luck.
         config: Patience, least improvement.
         chance: Whether the evaluation counts for the patience.
+        rows: Validation rows.
 
     Raises:
         ConfigError: There is no such metric.
@@ -195,4 +201,8 @@ def advance(progress: Progress, metrics: dict[str, float], metric: str, config: 
     if not progress.best_epoch or score > progress.best_score + config.min_improvement or less_loss:
         return replace(progress, epochs=epoch, best_epoch=epoch, best_score=score, best_loss=loss, stale=0)
     stale = progress.stale + chance
-    return replace(progress, epochs=epoch, stale=stale, stopped=config.patience is not None and stale >= config.patience)
+    stopped = config.patience is not None and stale >= config.patience
+    found = replace(progress, epochs=epoch, stale=stale, stopped=stopped)
+    if 0 < luck(progress.best_score, rows) >= progress.best_score - score:
+        return replace(found, best_epoch=epoch, best_loss=loss)
+    return found
