@@ -28,10 +28,21 @@ def test_cells_that_lost_and_whether_the_alias_knew() -> None:
 def test_other_defaults_have_another_name() -> None:
     from sparknlp_ft.training import plan
 
-    before = defaults.defaults()
-    assert before == defaults.defaults()
+    before = defaults.defaults(600)
+    assert before == defaults.defaults(600)
     kept, plan.LEAST_STEPS = plan.LEAST_STEPS, 7
     try:
-        assert defaults.defaults() != before
+        assert defaults.defaults(600) != before
     finally:
         plan.LEAST_STEPS = kept
+
+
+def test_how_epochs_are_picked_of_few_rows_concerns_small_tables_alone() -> None:
+    from sparknlp_ft.training import picking
+
+    small, large = defaults.defaults(100), defaults.defaults(2000)
+    kept, picking.FEW_ROWS = picking.FEW_ROWS, 10
+    try:
+        assert defaults.defaults(100) != small and defaults.defaults(2000) == large
+    finally:
+        picking.FEW_ROWS = kept
