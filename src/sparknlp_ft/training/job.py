@@ -13,6 +13,8 @@ from sparknlp_ft.training.run_folder import RunFolder
 
 #: Share of the loss that the last epoch takes off where it is worth to train on; the rate has fallen to nothing by then.
 FALLING = 0.02
+#: Loss that there is nothing left to take off.
+LITTLE_LOSS = 0.001
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ class TrainResult:
     def still_falling(self) -> tuple[float, float] | None:
         """Loss on validation rows after the last epoch but one and the last, if it was still falling when the training ended."""
         losses = [entry["metrics"].get("loss") for entry in self.epochs[-2:]]
-        if self.stopped_early or len(losses) < 2 or None in losses or losses[1] > (1 - FALLING) * losses[0]:
+        if self.stopped_early or len(losses) < 2 or None in losses:
+            return None
+        if losses[0] < LITTLE_LOSS or losses[1] > (1 - FALLING) * losses[0]:
             return None
         return losses[0], losses[1]
 

@@ -85,6 +85,7 @@ def test_the_plan_is_told_in_one_line() -> None:
         ((0.9, 0.5), False, (0.9, 0.5)),
         ((0.9, 0.5), True, None),
         ((0.5, 0.499), False, None),
+        ((0.0004, 0.0001), False, None),
         ((0.5,), False, None),
         ((None, None), False, None),
     ],
