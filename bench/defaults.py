@@ -58,7 +58,7 @@ def main() -> None:
 
     os.environ.setdefault(MASTER_VARIABLE, "local[2]")
     setup_logging()
-    cells = {name: cell for name, cell in read(options.json).items() if cell["defaults"] == defaults(cell["rows"])}
+    cells = {name: cell for name, cell in read(options.json).items() if cell["defaults"] == defaults(cell["rows"], cell["set"])}
     wanted = [(rows, split, name) for rows in options.rows for split in options.splits for name in options.sets]
     left = [one for one in wanted if key(*one, options.label) not in cells]
     if left:
@@ -98,14 +98,15 @@ def write(path: Path, cells: dict[str, Any]) -> None:
     path.write_text(json.dumps(dict(sorted(cells.items())), indent=1) + "\n", encoding="utf-8")
 
 
-def defaults(rows: int) -> str:
+def defaults(rows: int, name: str) -> str:
     """Return what tells these defaults from others: the settings that decide a model, and what is planned where they leave it open.
 
-    What picks among epochs where validation rows are few is a part of it for tables of so few rows alone.
+    What concerns some cells alone is a part of theirs: what picks among epochs by few validation rows, and how thresholds are chosen.
     """
     from sparknlp_ft.config import Config
     from sparknlp_ft.identity import fingerprint
     from sparknlp_ft.tables import cut
+    from sparknlp_ft.tasks.families.multi_label import SHARED_ROWS
     from sparknlp_ft.training import head, plan
     from sparknlp_ft.training.picking import luck
 
@@ -116,8 +117,8 @@ def defaults(rows: int) -> str:
         for name, value in vars(module).items()
         if name.isupper() and isinstance(value, int | float | tuple)
     }
-    few = luck(0.5, cut.validation_rows(rows, 0))
-    return fingerprint([config.model_settings(), constants, *([few] if few else [])], length=8)
+    own = [luck(0.5, cut.validation_rows(rows, 0)), SHARED_ROWS if SETS[name].task == "multi_label" else 0]
+    return fingerprint([config.model_settings(), constants, *filter(None, own)], length=8)
 
 
 def measure(spark: SparkSession, options: argparse.Namespace, name: str, rows: int, split: int) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def measure(spark: SparkSession, options: argparse.Namespace, name: str, rows: i
         (one for one in outcome.verdict.baselines if metric in one.validation), key=lambda one: signed(metric, one.validation[metric])
     )
     return {
-        "defaults": defaults(rows),
+        "defaults": defaults(rows, name),
         "set": name,
         "rows": rows,
         "split": split,

@@ -28,11 +28,11 @@ def test_cells_that_lost_and_whether_the_alias_knew() -> None:
 def test_other_defaults_have_another_name() -> None:
     from sparknlp_ft.training import plan
 
-    before = defaults.defaults(600)
-    assert before == defaults.defaults(600)
+    before = defaults.defaults(600, "snips")
+    assert before == defaults.defaults(600, "snips")
     kept, plan.LEAST_STEPS = plan.LEAST_STEPS, 7
     try:
-        assert defaults.defaults(600) != before
+        assert defaults.defaults(600, "snips") != before
     finally:
         plan.LEAST_STEPS = kept
 
@@ -40,9 +40,9 @@ def test_other_defaults_have_another_name() -> None:
 def test_how_epochs_are_picked_of_few_rows_concerns_small_tables_alone() -> None:
     from sparknlp_ft.training import picking
 
-    small, large = defaults.defaults(100), defaults.defaults(2000)
+    small, large = defaults.defaults(100, "snips"), defaults.defaults(2000, "snips")
     kept, picking.FEW_ROWS = picking.FEW_ROWS, 10
     try:
-        assert defaults.defaults(100) != small and defaults.defaults(2000) == large
+        assert defaults.defaults(100, "snips") != small and defaults.defaults(2000, "snips") == large
     finally:
         picking.FEW_ROWS = kept

@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import DataError
 from sparknlp_ft.tasks import Rows, Setup, Statistics, Task, get_task
+from sparknlp_ft.tasks.families.multi_label import SHARED_ROWS
 from sparknlp_ft.tasks.families.summarization import WordTokenizer
 
 LABELS = ("a", "b", "c")
@@ -39,16 +40,34 @@ def test_multi_label_metrics_are_scikit_learns(rows: list[tuple[list[str], list[
 
 
 @given(st.integers(0, 2**31), st.integers(1, 40))
-def test_tuned_thresholds_never_lower_a_labels_f1(seed: int, rows: int) -> None:
+def test_thresholds_never_lower_the_f1_that_they_are_chosen_for(seed: int, rows: int) -> None:
     rng = np.random.default_rng(seed)
-    outcomes = {"target": rng.integers(0, 2, (rows, 3)).astype(np.uint8), "score": rng.random((rows, 3)).astype(np.float32)}
-    tuned = multi.tune(outcomes, LABELS)["thresholds"]
+    target, score = rng.integers(0, 2, (rows, 3)), rng.random((rows, 3)).astype(np.float32)
+    tuned = multi.tune({"target": target.astype(np.uint8), "score": score}, LABELS)["thresholds"]
+    share = SHARED_ROWS / max(target.sum(), 1)
+
+    def f1(threshold: float, i: int) -> float:
+        hot = score >= threshold
+        own, every = (np.asarray([(hot & target)[:, at].sum(), hot[:, at].sum(), target[:, at].sum()]) for at in (i, slice(None)))
+        hits, predicted, there = own + share * every
+        return float(2 * hits / max(predicted + there, 1))
+
     for i, label in enumerate(LABELS):
+        assert f1(tuned[label], i) >= f1(0.5, i) - 1e-12
 
-        def f1(threshold: float, i: int = i) -> float:
-            return float(f1_score(outcomes["target"][:, i], outcomes["score"][:, i] >= threshold, zero_division=0))
 
-        assert f1(tuned[label]) >= f1(0.5)
+def test_a_rare_label_has_the_threshold_of_all_and_a_frequent_one_its_own() -> None:
+    rng = np.random.default_rng(0)
+    target = (rng.random((4000, 3)) < [0.5, 0.5, 0.0005]).astype(np.uint8)
+    target[0, 2] = 1
+    score = np.where(target == 1, rng.uniform(0.2, 0.4, target.shape), rng.uniform(0.0, 0.2, target.shape)).astype(np.float32)
+    score[:, 1] = np.where(target[:, 1] == 1, rng.uniform(0.7, 0.9, 4000), rng.uniform(0.5, 0.7, 4000))
+    score[0, 2] = 0.9  # Alone it would say that 0.5 does.
+    tuned = multi.tune({"target": target, "score": score}, ("usual", "high", "rare"))["thresholds"]
+    assert tuned["usual"] == pytest.approx(0.2) and tuned["high"] == pytest.approx(0.7)
+    assert tuned["rare"] < 0.5
+    nothing = multi.tune({"target": np.zeros((3, 3), np.uint8), "score": score[:3]}, LABELS)["thresholds"]
+    assert set(nothing.values()) == {0.5}
 
 
 def test_thresholds_decide_what_is_predicted() -> None:
