@@ -60,9 +60,8 @@ class TrainOutcome(Viewed):
     def __str__(self) -> str:
         splits = ", ".join(f"{split.rows:,} {name}" for name, split in self.manifest.splits.items())
         result, metric = self.result, self.result.metric
-        best = (
-            f"best epoch {result.best_epoch}: {metric} {result.best_metrics.get(metric, float('nan')):.4f} on validation{self._luckier()}"
-        )
+        value = result.best_metrics.get(metric, float("nan"))
+        best = f"best epoch {result.best_epoch}: {metric} {value:.4f} on validation{self._luckier()}"
         speed = f"{result.steps:,} steps in {result.seconds:.0f} s, {result.train_rows_per_second:.0f} rows/s"
         share = "" if result.trained_share == 1 else f", {result.trained_share:.2%} of the parameters trained"
         lines = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -97,9 +96,13 @@ class TrainResult:
     @property
     def luckier(self) -> tuple[int, float] | None:
         """Epoch with a better metric than the one that is kept, and the metric; None if there is none."""
-        known = [(one["epoch"], one["metrics"][self.metric]) for one in self.epochs if self.metric in one["metrics"]]
-        epoch, value = max(known, key=lambda one: signed(self.metric, one[1]), default=(0, math.nan))
-        return (epoch, value) if value != self.best_metrics.get(self.metric, value) else None
+        if self.metric not in self.best_metrics:
+            return None
+        best = max(
+            (one for one in self.epochs if self.metric in one["metrics"]), key=lambda one: signed(self.metric, one["metrics"][self.metric])
+        )
+        value = best["metrics"][self.metric]
+        return (best["epoch"], value) if signed(self.metric, value) > signed(self.metric, self.best_metrics[self.metric]) else None
 
     @property
     def still_falling(self) -> tuple[float, float] | None:

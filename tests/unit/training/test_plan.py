@@ -94,3 +94,19 @@ def test_a_loss_that_was_still_falling_is_told(losses: tuple[float | None, ...],
     epochs = [{"epoch": i, "metrics": {} if loss is None else {"loss": loss}} for i, loss in enumerate(losses, 1)]
     result = TrainResult("", 1, "accuracy", epochs, 1, 1, 1.0, 1.0, 1, "cpu", "float32", 1, stopped)
     assert result.still_falling == expected
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "kept", "expected"),
+    [
+        ("accuracy", (1.0, 0.95), 2, (1, 1.0)),
+        ("accuracy", (0.9, 0.9), 2, None),
+        ("rmse", (0.4, 0.5), 2, (1, 0.4)),
+        ("accuracy", (None, None), 2, None),  # There are no validation rows.
+    ],
+)
+def test_an_epoch_that_had_more_than_the_one_that_is_kept_is_told(
+    metric: str, values: tuple[float | None, ...], kept: int, expected: object
+) -> None:
+    epochs = [{"epoch": i, "metrics": {} if value is None else {metric: value}} for i, value in enumerate(values, 1)]
+    assert TrainResult("", kept, metric, epochs, 1, 1, 1.0, 1.0, 1, "cpu", "float32", 1, False).luckier == expected
