@@ -101,10 +101,12 @@ def write(path: Path, cells: dict[str, Any]) -> None:
 def defaults(rows: int, name: str) -> str:
     """Return what tells these defaults from others: the settings that decide a model, and what is planned where they leave it open.
 
-    What concerns some cells alone is a part of theirs: what picks among epochs by few validation rows, and how thresholds are chosen.
+    What concerns some cells alone is a part of theirs: what picks among epochs by few validation rows, how thresholds are chosen, and
+    what is seen of two texts.
     """
     from sparknlp_ft.config import Config
     from sparknlp_ft.identity import fingerprint
+    from sparknlp_ft.models.pooling import DIFFERENCE
     from sparknlp_ft.tables import cut
     from sparknlp_ft.tasks.families.multi_label import SHARED_ROWS
     from sparknlp_ft.training import head, plan
@@ -117,7 +119,9 @@ def defaults(rows: int, name: str) -> str:
         for name, value in vars(module).items()
         if name.isupper() and isinstance(value, int | float | tuple)
     }
-    own = [luck(0.5, cut.validation_rows(rows, 0)), SHARED_ROWS if SETS[name].task == "multi_label" else 0]
+    one = SETS[name]
+    pooled = DIFFERENCE if one.task == "classification" and len(one.texts) > 1 else ""
+    own = [luck(0.5, cut.validation_rows(rows, 0)), SHARED_ROWS if one.task == "multi_label" else 0, pooled]
     return fingerprint([config.model_settings(), constants, *filter(None, own)], length=8)
 
 

