@@ -91,6 +91,7 @@ def delta_folder(folder: Path, *names: str) -> Path:
     [
         (["train", "data.columns={text: boddy}"], "Did you mean 'body'?"),
         (["train", "data.columns={text: body, label: queue}", "data.key=ticket"], "Did you mean 'ticket_id'?"),
+        (["train", "data.columns={text: body, label: queue}", "model.pooling=difference"], "model.pooling: 'difference' is of two texts"),
         (["score", "data.key=ticket"], "Did you mean 'ticket_id'?"),
         (["evaluate", "data.table=tikets"], "Did you mean 'tickets'?"),
     ],

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sparknlp_ft.models.first_token import answer_by_first
-from sparknlp_ft.models.pooling import pool_by_mean
+from sparknlp_ft.models.pooling import MEAN, POOLING, pool
 from tests.unit.training.test_packed import MODELS, SIZES, network
 
 CLASSIFIERS = [name for name, (_, model, _) in MODELS.items() if model.__name__.endswith("ForSequenceClassification")]
@@ -44,6 +44,7 @@ def test_training_computes_the_layer_as_it_came() -> None:
 
 def test_nothing_is_changed_where_other_tokens_are_asked_for_or_the_layer_is_another() -> None:
     mean = network("bert")
-    assert pool_by_mean(mean) and not answer_by_first(mean)
+    setattr(mean.config, POOLING, MEAN)
+    assert pool(mean) and not answer_by_first(mean)
     assert not answer_by_first(network("roberta")) and not answer_by_first(network("electra")), "heads that see every token"
     assert not answer_by_first(network("bert", hidden_act="relu")) and SIZES["num_hidden_layers"] == 2

@@ -45,6 +45,10 @@ def test_pairs_that_fit_are_encoded_as_the_tokenizer_does(family: str, first: st
             assert inputs.type_ids.tolist() == expected["token_type_ids"]
 
 
+def test_token_types_tell_the_texts_of_a_pair_apart_where_the_template_does() -> None:
+    assert {family for family, encoder in ENCODERS.items() if encoder.tells_pairs} == {"bert"}
+
+
 def test_the_longer_text_of_a_pair_is_cut_first() -> None:
     encoder = ENCODERS["bert"]
     short, long = encoder.tokenize(["a b", "c " * 20])

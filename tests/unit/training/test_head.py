@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from sparknlp_ft.models.pooling import DIFFERENCE, MEAN, POOLING
+from sparknlp_ft.snapshot.manifest import Manifest
 from sparknlp_ft.tasks import get_task
 from sparknlp_ft.training.assembly import Parts, Seat, assemble
 from sparknlp_ft.training.comm import Comm, Solo
@@ -41,6 +43,13 @@ def test_a_head_at_the_means_tells_labels_apart_before_the_first_step(job: Train
     training = parts.forward.network.training
     assert begin_head(parts, Solo()) > 0 and parts.forward.network.training == training
     assert accuracy(parts) > 0.9
+
+
+@pytest.mark.parametrize(("pairs", "seen"), [(False, MEAN), (True, DIFFERENCE)])
+def test_of_pairs_it_sees_how_far_their_means_are_apart(job: TrainJob, pairs: bool, seen: str) -> None:
+    replace(Manifest.load(job.manifest_path), has_pair=pairs).save()
+    network: Any = assemble(job, Solo(), Seat()).forward.network
+    assert getattr(network.config, POOLING) == seen
 
 
 def test_ranks_do_not_change_where_it_begins(job: TrainJob) -> None:
