@@ -22,8 +22,9 @@ setup: ## venv with the locked packages, Horovod, Delta's jars; seconds when not
 demo: setup ## the whole main job on a data set of the project's own
 	@$(PYTHON) -m sparknlp_ft.demo
 
-test: setup ## all tests but those with a target of their own: unit, Spark, real Horovod ranks
-	@$(PYTHON) -m pytest tests --ignore tests/faults --ignore tests/services --ignore tests/archive --ignore tests/look
+test: setup ## all tests but those with a target of their own: unit (spread over two processes), Spark, real Horovod ranks
+	@$(PYTHON) -m pytest tests/unit -n 2
+	@$(PYTHON) -m pytest tests --ignore tests/unit --ignore tests/faults --ignore tests/services --ignore tests/archive --ignore tests/look
 
 test-faults: setup ## ranks and commands killed, stopped, interrupted at named points of real runs
 	@$(PYTHON) -m pytest tests/faults
@@ -51,7 +52,7 @@ test-matrix: setup ## the wheel on Spark 3.5, 4.0, 4.1, 4.2, each in an environm
 check: setup lint types unit ## what a change must pass: format, lint, types, unit tests
 
 unit: setup ## the tests that need no Java
-	@$(PYTHON) -m pytest tests/unit
+	@$(PYTHON) -m pytest tests/unit -n 2
 
 format: setup ## rewrite the code in the project's format
 	@$(BIN)/ruff format $(CODE)

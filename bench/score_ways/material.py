@@ -80,7 +80,7 @@ def fitted_model(folder: Path, rows: int = 3000) -> Path:
     train = [train[i] for i in np.random.default_rng(0).permutation(len(train))[:rows]]
     labels = sorted({label for _, label in train})
     base, task, text = resolve_base(ModelConfig()), get_task("classification"), TextConfig(max_length=MAX_LENGTH)
-    network, encoder = build_network(base, task, labels, pooling="first").eval(), TextEncoder.load(base, text)
+    network, encoder = build_network(base, task, labels, settings=ModelConfig(pooling="first")).eval(), TextEncoder.load(base, text)
     inputs = [encoder.assemble(ids) for ids in encoder.tokenize([text for text, _ in train])]
     features = np.zeros((len(train), network.config.hidden_size), dtype=np.float32)
     with torch.inference_mode():

@@ -47,7 +47,7 @@ class Prepared:
         task, labels = get_task("classification"), self.manifest.labels
         seed_all(self.config.train.seed)
         prior = task.prior(self.manifest.statistics, labels)
-        return build_network(self.base, task, labels, prior=prior, pooling=self.config.model.pooling)
+        return build_network(self.base, task, labels, prior=prior, settings=self.config.model)
 
     def tokenizer(self) -> Any:
         return load_tokenizer(self.base)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparknlp_ft.config import ModelConfig
 from sparknlp_ft.errors import ModelError, nearest, shown
 from sparknlp_ft.models.inspection import read_object
 from sparknlp_ft.models.meta import ModelMeta, load_meta, write_meta
@@ -64,9 +65,8 @@ def build_network(
     task: Task,
     labels: Sequence[str],
     *,
-    dropout: float | None = None,
+    settings: ModelConfig | None = None,
     prior: Sequence[float] | None = None,
-    pooling: str = "auto",
     pairs: bool = False,
 ) -> PreTrainedModel:
     """Put the task's head on a base model.
@@ -77,9 +77,8 @@ def build_network(
         base_dir: Folder of the base model.
         task: Decides the transformers auto class.
         labels: Label list; the task makes the network's outputs of it.
-        dropout: Override of every dropout probability of the base; None keeps them.
+        settings: The section ``model``, of which ``dropout`` and ``pooling`` count; None: its defaults.
         prior: What a newly drawn head says before it has learnt anything, one value per output; None: what is drawn.
-        pooling: See ``model.pooling``.
         pairs: Whether rows are pairs of texts, which the types of their tokens tell apart.
 
     Returns:
@@ -88,16 +87,17 @@ def build_network(
     Raises:
         ModelError: The folder does not hold a model that this task can use.
     """
+    settings = settings or ModelConfig()
     folder = check_folder(Path(base_dir))
     config = read_config(folder)
     names = task.output_names(labels)
     if names:
         name_outputs(config, names)
-    if dropout is not None:
+    if settings.dropout is not None:
         for name in DROPOUT_SETTINGS:
             if hasattr(config, name):
-                setattr(config, name, dropout)
-    if (found := pooling_of(folder, config, pooling, pairs=pairs)) is not None:
+                setattr(config, name, settings.dropout)
+    if (found := pooling_of(folder, config, settings.pooling, pairs=pairs)) is not None:
         setattr(config, POOLING, found)
     elif hasattr(config, POOLING):
         delattr(config, POOLING)

@@ -75,8 +75,8 @@ def assemble(job: TrainJob, comm: Comm, seat: Seat) -> Parts:
         raise DataError(f"snapshot {manifest.path!r} of table {manifest.table!r} has no rows to train on; check data.train_split")
     seed_all(config.train.seed)
     prior = task.prior(manifest.statistics, manifest.labels)
-    model, pairs = config.model, manifest.has_pair and encoder.tells_pairs
-    network = build_network(job.base_dir, task, manifest.labels, dropout=model.dropout, prior=prior, pooling=model.pooling, pairs=pairs)
+    pairs = manifest.has_pair and encoder.tells_pairs
+    network = build_network(job.base_dir, task, manifest.labels, settings=config.model, prior=prior, pairs=pairs)
     precision = pick_dtype(config.train.precision, device)
     pick_attention(network, device, precision)
     network = tune(network, config.model, seed=config.train.seed).to(device)

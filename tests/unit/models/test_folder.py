@@ -28,7 +28,7 @@ def test_saved_model_loads_to_the_same_weights_labels_and_tokenizer(tmp_path: Pa
     import torch
 
     base, task, text = tiny_model_dir(tmp_path, arch), get_task("classification"), TextConfig(max_length=32)
-    network = build_network(base, task, LABELS, dropout=0.25)
+    network = build_network(base, task, LABELS, settings=ModelConfig(dropout=0.25))
     save_model(network, tmp_path / "out", base_dir=base, meta=new_meta(task, LABELS, text, validation={"accuracy": 0.5}))
     loaded = load_model(tmp_path / "out")
     assert loaded.labels == LABELS and loaded.meta.text == text and loaded.meta.validation == {"accuracy": 0.5}
@@ -46,7 +46,7 @@ def test_saved_model_loads_to_the_same_weights_labels_and_tokenizer(tmp_path: Pa
 def test_dropout_override_reaches_every_dropout(tmp_path: Path) -> None:
     import torch
 
-    network = build_network(tiny_model_dir(tmp_path), get_task("classification"), LABELS, dropout=0.0)
+    network = build_network(tiny_model_dir(tmp_path), get_task("classification"), LABELS, settings=ModelConfig(dropout=0.0))
     assert {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)} == {0.0}
 
 

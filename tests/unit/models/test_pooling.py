@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from sparknlp_ft.config import TextConfig
+from sparknlp_ft.config import ModelConfig, TextConfig
 from sparknlp_ft.errors import ConfigError
 from sparknlp_ft.models.folder import build_network, load_model, save_model
 from sparknlp_ft.models.meta import new_meta
@@ -37,9 +37,9 @@ def sentence_encoder(tmp_path: Path) -> Path:
     return folder
 
 
-def network_of(folder: Path, **options: Any) -> Any:
+def network_of(folder: Path, *, pairs: bool = False, **settings: Any) -> Any:
     torch.manual_seed(0)
-    return build_network(folder, TASK, LABELS, **options).eval()
+    return build_network(folder, TASK, LABELS, settings=ModelConfig(**settings), pairs=pairs).eval()
 
 
 def test_the_head_sees_the_mean_of_all_real_tokens(sentence_encoder: Path) -> None:

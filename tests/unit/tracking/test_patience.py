@@ -90,11 +90,10 @@ def test_what_is_no_outage_comes_through_at_once() -> None:
 def test_metrics_neither_fail_nor_delay_a_job_and_come_later(server: FakeStore, caplog: pytest.LogCaptureFixture) -> None:
     run = store.Run(store.connect(TrackingConfig(uri=server.uri)), "0a")
     server.mode = "busy"
-    start = time.monotonic()
     with caplog.at_level(logging.INFO, logger="sparknlp_ft"):
         for step in range(2500):
             run.log_metrics({"loss": 1.0}, step=step)
-        assert time.monotonic() - start < 1
+        assert len(server.asked) < 250, "who logs a metric waits for no answer"
         while not caplog.messages:
             time.sleep(0.01)
         server.mode = "up"
