@@ -117,10 +117,10 @@ def defaults(rows: int, name: str) -> str:
         f"{module.__name__}.{name}": value
         for module in (cut, head, plan)
         for name, value in vars(module).items()
-        if name.isupper() and isinstance(value, int | float | tuple)
+        if name.isupper() and name != "TELLING" and isinstance(value, int | float | tuple)
     }
     one = SETS[name]
-    pooled = DIFFERENCE if one.task == "classification" and len(one.texts) > 1 else ""
+    pooled = (DIFFERENCE, head.TELLING) if one.task == "classification" and len(one.texts) > 1 else ()
     own = [luck(0.5, cut.validation_rows(rows, 0)), SHARED_ROWS if one.task == "multi_label" else 0, pooled]
     return fingerprint([config.model_settings(), constants, *filter(None, own)], length=8)
 

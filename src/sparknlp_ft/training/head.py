@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from sparknlp_ft.models.pooling import POOLING
+from sparknlp_ft.models.pooling import DIFFERENCE, MEAN, POOLING
 from sparknlp_ft.progress import log
 from sparknlp_ft.tasks import Rows
 from sparknlp_ft.tasks.task import by_row
@@ -26,6 +26,28 @@ if TYPE_CHECKING:
 MOST_ROWS = 3_000
 #: Logits between the nearest and the farthest text that are tried; 0: the head stays as drawn.
 SCALES = (0.0, 1.0, 2.0, 5.0, 10.0)
+#: Share of the loss of a drawn head, at most, that the labels' means must come to, for how far two texts are apart to be believed.
+TELLING = 0.98
+
+
+def settle_pooling(parts: Parts, comm: Comm) -> None:
+    """Have a new head see the mean of two texts where how far their means are apart tells no labels apart.
+
+    Texts of the same words in another order, say, are next to nowhere apart: there is nothing for a head to begin with, and it learns
+    nothing. Decided by train rows and the base alone, so that a training that goes on decides the same; a task of numbers keeps the
+    difference.
+    """
+    network: Any = parts.forward.network
+    asked = parts.job.resolved.model.pooling == "auto" and getattr(network.config, POOLING, None) == DIFFERENCE
+    if not asked or "classifier.weight" not in network.drawn:
+        return
+    share = 0.0
+    if (gathered := _gathered(parts, comm)) is not None and parts.forward.task.marks(gathered[1], parts.forward.setup.labels) is not None:
+        found = _means(parts, *gathered)
+        share = 1.0 if found is None else min(found[1].values()) / found[1][0.0]
+    if comm.allgather_object(share)[0] > TELLING:
+        setattr(network.config, POOLING, MEAN)
+        log.info("head: how far two texts are apart tells no labels apart; it sees the mean of both")
 
 
 def begin_head(parts: Parts, comm: Comm) -> float:
@@ -35,12 +57,8 @@ def begin_head(parts: Parts, comm: Comm) -> float:
     """
     if parts.job.resolved.model.head == "drawn" or not _can(parts.forward.network):
         return 0.0
-    gathered = comm.allgather_object(_vectors(parts))
-    chosen = 0.0
-    if comm.rank == 0:
-        row, vectors, targets = (np.concatenate([part[i] for part in gathered]) for i in range(3))
-        order = np.argsort(row, kind="stable")
-        chosen = _begin(parts, torch.from_numpy(vectors[order]), [targets[i] for i in order])
+    gathered = _gathered(parts, comm)
+    chosen = 0.0 if gathered is None else _begin(parts, *gathered)
     for parameter in _head(parts).parameters():
         with torch.no_grad():
             comm.broadcast_(parameter)
@@ -49,6 +67,16 @@ def begin_head(parts: Parts, comm: Comm) -> float:
 
 def _can(network: Any) -> bool:
     return hasattr(network.config, POOLING) and network.classifier.weight.requires_grad and "classifier.weight" in network.drawn
+
+
+def _gathered(parts: Parts, comm: Comm) -> tuple[torch.Tensor, list[Any]] | None:
+    """Return the vectors of all ranks' rows and their targets, in the order of the rows, on rank 0; None on others."""
+    gathered = comm.allgather_object(_vectors(parts))
+    if comm.rank:
+        return None
+    row, vectors, targets = (np.concatenate([part[i] for part in gathered]) for i in range(3))
+    order = np.argsort(row, kind="stable")
+    return torch.from_numpy(vectors[order]), [targets[i] for i in order]
 
 
 def _vectors(parts: Parts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -95,17 +123,10 @@ def _joined(found: list[tuple[np.ndarray, np.ndarray, list[Any]]], width: int) -
 
 def _begin(parts: Parts, vectors: torch.Tensor, targets: list[Any]) -> float:
     """Choose the scale and set the head; return the scale."""
-    head, forward = _head(parts), parts.forward
-    marks = forward.task.marks(targets, forward.setup.labels)
-    if marks is None:
+    head, found = _head(parts), _means(parts, vectors, targets)
+    if found is None:
         return 0.0
-    means = Means(vectors, torch.from_numpy(marks))
-    left_out, known = means.left_out()
-    if not known.any():
-        return 0.0
-    rows = Rows([[]] * int(known.sum()), [targets[i] for i in np.flatnonzero(known.numpy())])
-    bias = head.bias.detach().cpu()
-    losses = {scale: float(forward.task.loss(scale * left_out[known] + bias, rows, forward.setup).mean()) for scale in SCALES}
+    means, losses = found
     scale = min(SCALES, key=lambda one: losses[one])
     if scale:
         weight = means.directions * (scale / means.spread)
@@ -116,6 +137,21 @@ def _begin(parts: Parts, vectors: torch.Tensor, targets: list[Any]) -> float:
             "head: begins at the means of %d labels, scale %g, loss %.3f (%.3f as drawn)", len(weight), scale, losses[scale], losses[0.0]
         )
     return scale
+
+
+def _means(parts: Parts, vectors: torch.Tensor, targets: list[Any]) -> tuple[Means, dict[float, float]] | None:
+    """Return the labels' means and the loss of each scale, of rows held against means without them; None: there are no such."""
+    forward = parts.forward
+    marks = forward.task.marks(targets, forward.setup.labels)
+    if marks is None:
+        return None
+    means = Means(vectors, torch.from_numpy(marks))
+    left_out, known = means.left_out()
+    if not known.any():
+        return None
+    rows = Rows([[]] * int(known.sum()), [targets[i] for i in np.flatnonzero(known.numpy())])
+    bias = _head(parts).bias.detach().cpu()
+    return means, {scale: float(forward.task.loss(scale * left_out[known] + bias, rows, forward.setup).mean()) for scale in SCALES}
 
 
 class Means:

@@ -12,7 +12,7 @@ from sparknlp_ft.storage import Folder
 from sparknlp_ft.training.assembly import Parts, Seat, assemble
 from sparknlp_ft.training.checkpoint import find_checkpoint, load_checkpoint
 from sparknlp_ft.training.comm import Comm
-from sparknlp_ft.training.head import begin_head
+from sparknlp_ft.training.head import begin_head, settle_pooling
 from sparknlp_ft.training.job import TrainJob
 from sparknlp_ft.training.loop import Feeds, Progress, StepEvent, fit
 from sparknlp_ft.training.recorder import Recorder
@@ -43,6 +43,7 @@ def run_rank(job: TrainJob, comm: Comm, seat: Seat | None = None, *, stop_asked:
 
 
 def _train(parts: Parts, comm: Comm, started: float) -> dict[str, Any]:
+    settle_pooling(parts, comm)
     progress = _resumed(parts, comm) if parts.job.resume else Progress()
     if progress == Progress():
         begin_head(parts, comm)

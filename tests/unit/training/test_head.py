@@ -17,9 +17,10 @@ from sparknlp_ft.tasks import get_task
 from sparknlp_ft.training.assembly import Parts, Seat, assemble
 from sparknlp_ft.training.comm import Comm, Solo
 from sparknlp_ft.training.evaluation import evaluate
-from sparknlp_ft.training.head import Means, begin_head
+from sparknlp_ft.training.head import Means, begin_head, settle_pooling
 from sparknlp_ft.training.job import TrainJob
 from tests.ranks import as_ranks
+from tests.snapshots import random_lanes, write_snapshot
 from tests.tiny import tiny_classifier_dir, tiny_model_dir
 from tests.training_jobs import tiny_job
 
@@ -50,6 +51,31 @@ def test_of_pairs_it_sees_how_far_their_means_are_apart(job: TrainJob, pairs: bo
     replace(Manifest.load(job.manifest_path), has_pair=pairs).save()
     network: Any = assemble(job, Solo(), Seat()).forward.network
     assert getattr(network.config, POOLING) == seen
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize(("tells", "seen"), [(True, DIFFERENCE), (False, MEAN)])
+def test_where_the_difference_tells_no_labels_apart_it_sees_the_mean(
+    job: TrainJob, tells: bool, seen: str, size: int, tmp_path: Path
+) -> None:
+    lanes = random_lanes((40, 37, 0, 23), seed=1, vocabulary=60)
+    if not tells:
+        lanes = [[(row, ids, row % 2) for row, ids, _ in lane] for lane in lanes]
+    replace(write_snapshot(tmp_path / "pairs", {"train": lanes}), has_pair=True).save()
+    pairs = replace(job, manifest_path=str(tmp_path / "pairs"))
+
+    def settled(comm: Comm) -> str:
+        parts = assemble(pairs, comm, Seat())
+        settle_pooling(parts, comm)
+        network: Any = parts.forward.network
+        return str(getattr(network.config, POOLING))
+
+    assert (as_ranks(size, settled) if size > 1 else [settled(Solo())]) == [seen] * size
+    told = replace(pairs, config={**pairs.config, "model": {**pairs.config["model"], "pooling": "difference"}})
+    parts = assemble(told, Solo(), Seat())
+    settle_pooling(parts, Solo())
+    network: Any = parts.forward.network
+    assert getattr(network.config, POOLING) == DIFFERENCE
 
 
 def test_ranks_do_not_change_where_it_begins(job: TrainJob) -> None:
