@@ -242,6 +242,8 @@ def section(cells: Mapping[str, dict[str, Any]]) -> str:
     """Return the cells as a section of docs/BENCHMARKS.md; of 72 there may be fewer."""
     whole = len(SETS) * 9
     own = [cell for name, cell in cells.items() if name == key(cell["rows"], cell["split"], cell["set"], "")]
+    earlier = sorted({cell["set"] for cell in own if cell["defaults"] != defaults(cell["rows"], cell["set"])})
+    stale = f" Cells of {' and '.join(earlier)} were run with earlier settings, and are run anew by the same command." if earlier else ""
     partial = "" if len(own) >= whole else f" **Partial: {len(own)} of {whole} cells have run**; the same command goes on with the others."
     return (
         "### Default settings against the cheap baseline\n\n"
@@ -249,7 +251,7 @@ def section(cells: Mapping[str, dict[str, Any]]) -> str:
         "set's train rows, of which some become validation rows, and up to so many test rows as its figures tell. "
         "Test rows decide nothing. "
         "Seconds are of a whole `train`, on a machine that was not kept free of other work."
-        f"{partial}\n\n{table(own)}\n"
+        f"{partial}{stale}\n\n{table(own)}\n"
     )
 
 

@@ -120,7 +120,8 @@ class ModelConfig(Section):
     pooling: Literal["auto", "first", "mean", "difference"] = Field(
         "auto",
         description="What the head of a BERT sees: the first token, the mean of all, or how far the means of two texts are apart; auto: "
-        "where the base is a sentence encoder that says so (1_Pooling/config.json) the mean, of pairs of texts the difference.",
+        "where the base is a sentence encoder that says so (1_Pooling/config.json) the mean, of pairs of texts the difference "
+        "if it tells labels of train apart.",
     )
     head: Literal["auto", "drawn"] = Field(
         "auto",

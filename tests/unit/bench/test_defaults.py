@@ -9,6 +9,7 @@ from bench import defaults
 
 def cell(name: str, model: float, *, moved: bool) -> dict[str, Any]:
     values = {"set": name, "rows": 100, "split": 0, "metric": "accuracy", "baseline": "TF-IDF", "baseline_test": 0.5, "model_test": model}
+    values["defaults"] = defaults.defaults(100, name)
     return {**values, "moved": moved, "epochs": 3, "steps": 30, "seconds": 12.3, "test_rows": 600, "validation_rows": 20}
 
 
@@ -23,6 +24,9 @@ def test_cells_that_lost_and_whether_the_alias_knew() -> None:
     assert "1 of 3 cells better than the baseline; 1 moved and are not." in text
     assert f"3 of {len(defaults.SETS) * 9} cells have run" in text
     assert "0.9000" not in text, "a variant is no default"
+    assert "earlier settings" not in text
+    cells["snli-100-0"]["defaults"] = "before"
+    assert "Cells of snli were run with earlier settings" in defaults.section(cells)
 
 
 def test_other_defaults_have_another_name() -> None:
